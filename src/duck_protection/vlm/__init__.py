@@ -1,0 +1,1 @@
+"""Eyes: everything that can be asked about a picture, behind one seam (base.py)."""
