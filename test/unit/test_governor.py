@@ -247,6 +247,15 @@ def test_a_duck_that_walks_off_passes_the_side_strip(driving: Drive) -> None:
     assert driving.see(CLEAR) == (0.19, 0.5)
 
 
+def test_a_controller_that_stands_still_loses_no_duck() -> None:
+    drive = Drive()
+    for level in [*[CLEAR] * 8, STOP, STOP, *[CLEAR] * 7]:
+        drive.now_s += 0.05
+        drive.hear(level, drive.now_s - 0.03)
+        drive.command(0.0, 0.0)
+    assert drive.command() == (0.19, 0.5)
+
+
 def test_a_single_stop_frame_is_no_lost_duck(driving: Drive) -> None:
     driving.see(STOP, *[CLEAR] * 6)
     assert driving.see(CLEAR) == (0.19, 0.5)

@@ -17,6 +17,7 @@ class Sample:
     rate_hz: float = 10.0
     frames: int = 3
     raw: bool = False
+    anything: object = None
 
     RANGES: ClassVar[RangeTable] = {"rate_hz": (1.0, 100.0)}
 
@@ -31,6 +32,10 @@ def test_defaults_and_given_values_meet() -> None:
 def test_whole_numbers_are_good_floats() -> None:
     sample = settings_from(Sample, {"veh": "duck", "rate_hz": 20})
     assert isinstance(sample.rate_hz, float)
+
+
+def test_other_types_are_taken_as_they_are() -> None:
+    assert settings_from(Sample, {"veh": "duck", "anything": [1, 2]}).anything == [1, 2]
 
 
 @pytest.mark.parametrize("value", [1.0, 100.0])
@@ -55,7 +60,7 @@ def test_out_of_range_names_key_range_and_value(value: float) -> None:
         ({"veh": "d", "frames": math.nan}, "frames must be of type int, is nan"),
         ({"veh": "d", "frames": math.inf}, "frames must be of type int, is inf"),
         ({"veh": "d", "raw": 1}, "raw must be of type bool, is 1"),
-        ({"veh": "d", "rate": 3}, "unknown setting 'rate'; known are frames, rate_hz, raw, veh"),
+        ({"veh": "d", "rate": 3}, "unknown setting 'rate'; known are anything, frames, rate_hz, raw, veh"),
     ],
 )
 def test_refusals(mapping: dict, complaint: str) -> None:
