@@ -138,7 +138,7 @@ class Governor:
 
     def _trouble(self, clock_s: float, mono_s: float) -> str:
         if self._stamp_s is None:
-            return "" if self._level is Level.UNKNOWN else "no frame"
+            return ""
         silent_s = mono_s - self._heard_mono_s
         if not silent_s <= self.limits.silence_s:
             return f"silence: no verdict for {silent_s:.2f} s"
@@ -151,7 +151,7 @@ class Governor:
 
     def _count(self, level: Level, stamp_s: float) -> None:
         if self._stamp_s is not None and stamp_s - self._stamp_s >= self.limits.max_age_s:
-            self._forget("gap")
+            self._forget("gap: start the count again")
         self._level, self._stamp_s, self._why = level, stamp_s, level.name
         self._good = self._good.grown(stamp_s)
         self._clear = self._clear.grown(stamp_s) if level is Level.CLEAR else _Streak()

@@ -58,6 +58,16 @@ def test_the_nearest_in_the_path_is_given_and_others_are_not_counted() -> None:
     assert nearest_in_path_m(ducks[1:2]) is None
 
 
+def test_the_corridor_of_the_nearest_duck_ends_where_that_of_the_level_ends() -> None:
+    assert nearest_in_path_m(np.array([[-0.03, 0.12]])) == pytest.approx(-0.03)
+    assert nearest_in_path_m(np.array([[-0.031, 0.0], [0.2, 0.1201]])) is None
+    assert nearest_in_path_m(np.array([[0.3, 0.35]]), LEFT_BEND) == pytest.approx(0.3 * math.pi / 2 + 0.05, abs=1e-3)
+
+
+def test_whole_numbers_are_places_too() -> None:
+    assert along_path(np.array([1, 0]), np.array([[0, 0], [3, 0]]))[0] == pytest.approx([1.0, 0.0])
+
+
 def test_a_bend_is_followed() -> None:
     """A duck straight ahead of a robot that will turn left is not in its way; one round the bend is."""
     assert true_level(np.array([[0.42, 0.0]])) is Level.STOP

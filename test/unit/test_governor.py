@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duck_protection.governor import Governor, Limits
+from duck_protection.governor import Governor, Limits, Permit
 from duck_protection.settings import SettingsError
 from duck_protection.verdict import Level
 
@@ -265,6 +265,80 @@ def test_a_lost_duck_survives_silence(driving: Drive) -> None:
     driving.see(STOP, STOP, CLEAR)
     driving.wait(5.0)
     assert driving.see(*[CLEAR] * 20) == (0.0, 0.0)
+
+
+def test_a_lost_duck_that_flickers_while_the_robot_rolls_stays_lost(driving: Drive) -> None:
+    driving.see(STOP, STOP, CLEAR, STOP)
+    assert driving.see(*[CLEAR] * 20) == (0.0, 0.0)
+
+
+def test_a_duck_that_sat_before_the_start_is_no_lost_duck() -> None:
+    drive = Drive()
+    drive.see(STOP, STOP, *[CLEAR] * 6)
+    assert drive.see(CLEAR) == (0.19, 0.5)
+
+
+@pytest.mark.parametrize(("lag_s", "lost"), [(0.03, False), (0.3, True)])
+def test_rolling_is_told_by_when_the_frame_was_taken(driving: Drive, lag_s: float, lost: bool) -> None:
+    """Two frames taken while the robot moved may be judged after it stands; what counts is what they showed."""
+    driving.see(STOP)
+    driving.now_s += 0.4
+    driving.hear(STOP, driving.now_s - lag_s)
+    driving.see(*[CLEAR] * 10)
+    assert driving.reason.startswith("lost") == lost
+
+
+def test_what_is_permitted_is_said_in_full(driving: Drive) -> None:
+    def permit() -> Permit:
+        return driving.governor.permit(T + driving.now_s, MONO + driving.now_s)
+
+    assert permit() == Permit(CLEAR, 1.0, 0.08 / 0.40, "clear")
+    driving.see(SLOW)
+    assert permit() == Permit(SLOW, 0.25, 0.08 / 0.40, "slow")
+    driving.see(STOP)
+    assert permit() == Permit(STOP, 0.0, 0.0, "STOP: as judged")
+    driving.see(UNKNOWN)
+    assert permit() == Permit(UNKNOWN, 0.0, 0.0, "UNKNOWN: as judged")
+    driving.see(CLEAR)
+    assert permit() == Permit(UNKNOWN, 0.0, 0.0, "leaving: 1 agreeing frames over 0.00 s so far")
+    driving.governor.release()
+    assert permit() == Permit(UNKNOWN, 0.0, 0.0, "released: waiting for fresh evidence")
+    driving.now_s += 1
+    assert permit() == Permit(UNKNOWN, 0.0, 0.0, "silence: no verdict for 1.00 s")
+
+
+EXACT = Limits(max_age_s=0.5, camera_latency_s=0.0, silence_s=0.25, leave_span_s=0.25, future_s=0.125, blind_m=0.25)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "silent_s", "reason"),
+    [
+        (0.25, 0.25, "clear"),  # silence at its limit is borne
+        (0.25, 0.25 + 2**-20, "silence: no verdict for 0.25 s"),
+        (0.5 - 2**-20, 0.0, "clear"),
+        (0.5, 0.0, "old: the newest judged frame is 0.50 s old"),  # an age at its limit is not
+        (-0.125, 0.0, "clear"),
+        (-0.125 - 2**-20, 0.0, "future: the newest judged frame is from 0.13 s ahead"),
+    ],
+)
+def test_each_limit_holds_exactly(age_s: float, silent_s: float, reason: str) -> None:
+    """Times are sums of powers of two, so that nothing is rounded away."""
+    governor = Governor(EXACT)
+    for number in range(4):
+        governor.hear(CLEAR, 1024 + number / 8, 1024 + number / 8, MONO + number / 8)
+    stamp_s = 1024 + 3 / 8
+    heard_s = stamp_s + age_s - silent_s
+    governor.hear(CLEAR, stamp_s, heard_s, MONO - 1024 + heard_s)
+    now_s = stamp_s + age_s
+    assert governor.permit(now_s, MONO - 1024 + now_s).reason == reason
+
+
+@pytest.mark.parametrize(("gap_s", "drives"), [(0.5 - 2**-20, True), (0.5, False)])
+def test_a_gap_as_long_as_a_frame_may_be_old_starts_again(gap_s: float, drives: bool) -> None:
+    governor = Governor(EXACT)
+    for stamp_s in (1024.0, 1024.125, 1024.25, 1024.25 + gap_s):
+        governor.hear(CLEAR, stamp_s, stamp_s, MONO - 1024 + stamp_s)
+    assert (governor.permit(stamp_s, MONO - 1024 + stamp_s).scale > 0) == drives
 
 
 @pytest.mark.parametrize(

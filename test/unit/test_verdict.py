@@ -41,6 +41,8 @@ def reply(*probabilities: float, off_mass: float = 0.0) -> Reply:
         ((1.0, 0.0, 0.0), math.nan, Level.UNKNOWN),
         ((1.0, 0.0, 0.0), -0.5, Level.UNKNOWN),
         ((1.5, -0.5, 0.0), 0.0, Level.UNKNOWN),  # sums to one, is no distribution
+        ((1.002, -0.001, -0.001), 0.0, Level.UNKNOWN),
+        ((1.0, 0.0, 0.0), 1.5, Level.UNKNOWN),
         ((0.5, 0.0, 0.0), 0.0, Level.UNKNOWN),  # sums to a half
         ((1.0, 0.0009, 0.0), 0.0, Level.CLEAR),  # rounding within the tolerance
         ((1.0, 0.0, -0.0009), 0.0, Level.CLEAR),
@@ -106,6 +108,7 @@ def test_allowed_uncalibrated_clear_says_so() -> None:
         ("clear_at", 1.01, False),
         ("max_off_mass", 0.0, False),
         ("max_off_mass", 1.0, True),
+        ("max_off_mass", 1.01, False),
         ("max_off_mass", math.nan, False),
     ],
 )
