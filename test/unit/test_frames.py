@@ -122,12 +122,28 @@ def test_hostile_bytes_never_raise_anything_else(junk: bytes, at: int, value: in
         assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3
 
 
+@pytest.mark.parametrize(
+    ("data", "limits", "text"),
+    [
+        (b"", FrameLimits(), "the picture has no bytes"),
+        (b"P6", FrameLimits(max_bytes=1), "the picture has 2 bytes, at most 1 are read"),
+        (b"P6 90 8 255\n", FrameLimits(), "the picture is 90x8, at least 16 needed"),
+        (b"P6 90 80 255\n", FrameLimits(max_pixels=9), "the picture is 90x80, at most 9 pixels are read"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(data: bytes, limits: FrameLimits, text: str) -> None:
+    with pytest.raises(FrameError, match=f"^{text}$"):
+        decode(data, limits)
+    with pytest.raises(FrameError, match="^the picture cannot be decoded: cannot identify image file"):
+        decode(b"no picture")
+
+
 @pytest.mark.parametrize("shape", [(48, 64), (64, 48), (49, 64), (33, 33)])
 def test_padding_keeps_every_pixel_in_the_middle_of_black(shape: tuple) -> None:
     rgb = np.random.default_rng(3).integers(1, 255, (*shape, 3)).astype(np.uint8)
     square = pad_to_square(rgb)
     side, top, left = max(shape), (max(shape) - shape[0]) // 2, (max(shape) - shape[1]) // 2
-    assert square.shape == (side, side, 3)
+    assert (square.shape, square.dtype) == ((side, side, 3), np.uint8)
     assert np.array_equal(square[top : top + shape[0], left : left + shape[1]], rgb)
     assert square.astype(int).sum() == rgb.astype(int).sum()
 

@@ -186,6 +186,15 @@ def test_a_stamp_that_is_no_time_stops(driving: Drive, stamp_s: float) -> None:
     assert driving.see(*[CLEAR] * 7) == (0.19, 0.5)
 
 
+@pytest.mark.parametrize("back_s", [0.0, 0.2])
+def test_a_frame_that_stopped_or_went_back_is_not_counted_when_it_comes_again(driving: Drive, back_s: float) -> None:
+    stamp_s = driving.now_s + 0.02 - back_s
+    driving.now_s += 0.05
+    driving.hear(CLEAR if back_s else STOP, stamp_s)
+    driving.hear(CLEAR, stamp_s)
+    assert driving.see(*[CLEAR] * 6) == (0.0, 0.0)
+
+
 def test_a_gap_between_frames_starts_the_count_again(driving: Drive) -> None:
     driving.now_s += 0.5  # nobody asked in between
     driving.hear(CLEAR, driving.now_s - 0.03)
