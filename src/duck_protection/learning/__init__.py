@@ -1,0 +1,1 @@
+"""Where the duckling comes from: rendered frames, training, evaluation, thresholds."""

@@ -1,0 +1,59 @@
+"""Chooses thresholds from readings whose truth is known: as biased to STOP as needed, as little as possible.
+
+Promise: under the thresholds returned no reading that deserved STOP is judged CLEAR, if any thresholds in reach can
+do that; among those that can, the cheapest by COSTS, and among equals the most careful.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+
+from duck_protection.question import Question
+from duck_protection.verdict import Level, Reply, Thresholds
+
+STOP_AT = np.linspace(0.05, 0.5, 19)
+CLEAR_AT = np.array([0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995])
+# What a judgement costs, by truth (row: CLEAR, SLOW, STOP) and judged level (column: CLEAR, SLOW, STOP). A duck run
+# over, a duck passed a little too fast, a stop too many; only their order is meant.
+COSTS = np.array([[0, 1, 2], [4, 0, 1], [1000, 4, 0]])
+SPARE = 0.5  # clear_at is moved this far from the worst STOP of the validation frames towards 1
+LEAST_OFF_MASS, MOST_OFF_MASS = 0.02, 0.2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reply, and the level that its frame deserved."""
+
+    reply: Reply
+    truth: Level
+
+
+def choose_thresholds(readings: Sequence[Reading], question: Question) -> Thresholds:
+    """Thresholds for the model and question that gave these readings.
+
+    Raises:
+        ValueError: There is no reading, or none that deserved STOP: nothing can be learnt from these frames.
+    """
+    truth = np.array([reading.truth for reading in readings])
+    if not (truth == Level.STOP).any():
+        raise ValueError("choosing thresholds needs frames, and among them some that deserve STOP")
+    stop, clear = (_mass(readings, question, level) for level in (Level.STOP, Level.CLEAR))
+    pairs = [(stop_at, clear_at) for stop_at in STOP_AT for clear_at in CLEAR_AT]
+    stop_at, clear_at = min(pairs, key=lambda pair: (_cost(truth, stop, clear, *pair), pair[0], -pair[1]))
+    worst = np.max(clear[(truth == Level.STOP) & (stop < stop_at)], initial=0.0)
+    clear_at = max(clear_at, min(1.0, worst + SPARE * (1 - worst)))
+    off = np.quantile([reading.reply.off_mass for reading in readings], 0.999)
+    return Thresholds(float(stop_at), float(clear_at), float(np.clip(10 * off, LEAST_OFF_MASS, MOST_OFF_MASS)))
+
+
+def _mass(readings: Sequence[Reading], question: Question, level: Level) -> np.ndarray:
+    """Probability of the level's choices in each reading, float64, shape (n,)."""
+    own = [choice.level is level for choice in question.choices]
+    return np.array([reading.reply.probabilities for reading in readings])[:, own].sum(1)
+
+
+def _cost(truth: np.ndarray, stop: np.ndarray, clear: np.ndarray, stop_at: float, clear_at: float) -> int:
+    judged = np.where(stop >= stop_at, Level.STOP, np.where(clear >= clear_at, Level.CLEAR, Level.SLOW))
+    return int(COSTS[truth - 1, judged - 1].sum())

@@ -1,0 +1,93 @@
+"""A rendered data set as arrays: small pictures, truths, and which frames are kept back for validation.
+
+Reads what learning/render.py writes: labels.jsonl and frames_384.npy. Promise: the truth of a frame is its label's
+level; frames that share a town and a look are never split between training and validation.
+"""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+
+from duck_protection.corridor import true_level
+from duck_protection.question import Question
+from duck_protection.verdict import Level
+
+VALIDATION_EVERY = 12  # one look in twelve: about 8 % of a training set chooses thresholds and the best moment
+JITTERS = 24
+ALONG_SPREAD = 0.03  # of the distance: half a picture row at 0.45 m, so a nearer limit is sharper than a far one
+OFFSET_SPREAD_M = 0.008
+
+Label = Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """Frames and labels, in the data set's order.
+
+    Args:
+        pictures: uint8, shape (n, 288, 384, 3), RGB order; may be longer than labels while rendering goes on.
+        folder: Where the full-size JPEGs are, at each label's "file".
+    """
+
+    folder: Path
+    labels: List[Label]
+    pictures: np.ndarray
+
+    def level(self, number: int) -> Level:
+        """What this frame deserves."""
+        return Level[self.labels[number]["level"]]
+
+    def training(self) -> np.ndarray:
+        """Numbers of the frames that training may see."""
+        return np.flatnonzero(self.looks() % VALIDATION_EVERY != VALIDATION_EVERY - 1)
+
+    def validation(self) -> np.ndarray:
+        """Numbers of the frames that training never sees."""
+        return np.flatnonzero(self.looks() % VALIDATION_EVERY == VALIDATION_EVERY - 1)
+
+    def looks(self) -> np.ndarray:
+        """The number of each frame's look; frames of one look follow each other and share their town's name."""
+        maps = [label["map"] for label in self.labels]
+        return np.cumsum([0, *(here != before for before, here in zip(maps, maps[1:]))])[: len(maps)]
+
+
+def load(folder: Path) -> FrameSet:
+    """The frames rendered so far.
+
+    Raises:
+        FileNotFoundError: There is no data set here; render one.
+    """
+    lines = (folder / "labels.jsonl").read_text().splitlines()
+    pictures = np.load(folder / "frames_384.npy", mmap_mode="r")
+    return FrameSet(folder, [json.loads(line) for line in lines][: len(pictures)], pictures)
+
+
+def soft_targets(labels: List[Label], question: Question, seed: int) -> np.ndarray:
+    """How much each choice deserves to be said: the truth under a small doubt about where the ducks stand.
+
+    A duck at 0.449 m is STOP and one at 0.451 m is SLOW, and no eye can tell them apart; a target that says so
+    teaches the model its own uncertainty instead of a coin's.
+
+    Returns:
+        float32, shape (n, choices), each row summing to 1, in the order of the question's choices.
+    """
+    rng = np.random.default_rng(seed)
+    levels = [choice.level for choice in question.choices]
+    return np.stack([_soft_target(label, levels, rng) for label in labels]).astype(np.float32)
+
+
+def _soft_target(label: Label, levels: List[Level], rng: np.random.Generator) -> np.ndarray:
+    hard = np.array([float(level is Level[label["level"]]) for level in levels])
+    ducks = np.array([(duck["along_m"], duck["offset_m"]) for duck in label["ducks"]]).reshape(-1, 2)
+    ducks = ducks[(ducks[:, 0] < 1.3) & (np.abs(ducks[:, 1]) < 0.3)]  # others cannot change the level
+    if not len(ducks):
+        return hard
+    doubt = rng.normal(size=(JITTERS, len(ducks), 2)) * np.array([1.0, OFFSET_SPREAD_M])
+    doubt[..., 0] *= ALONG_SPREAD * np.maximum(ducks[:, 0], 0.1)
+    said = [true_level(ducks + shift) for shift in doubt]
+    soft = np.array([float(np.mean([level is one for one in said])) for level in levels])
+    return (hard + 3 * soft) / 4  # the label itself stays among the votes

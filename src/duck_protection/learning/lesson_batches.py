@@ -1,0 +1,111 @@
+"""Training batches: pictures, prompts and what should be said after them.
+
+Each picture is read once and asked twice: the question that drives the robot, and one free question. Promise: a batch
+depends on the seed and the step alone, so that a resumed training sees exactly what an uninterrupted one would have.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Tuple
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from duck_protection.learning import lessons
+from duck_protection.learning.augment import augment, to_square
+from duck_protection.learning.dataset import FrameSet, soft_targets
+from duck_protection.learning.tutor import cells_of
+from duck_protection.question import Question
+from duck_protection.vlm import chatml
+
+IGNORED = -100  # torch's cross_entropy skips such targets
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's food.
+
+    Args:
+        pixels: float32, shape (batch, 3, side, side), RGB order, 0 to 1.
+        ids: int64, shape (2 * batch, length): the driving question for each picture, then the free one for each.
+        image_at: Where in ids the placeholders begin.
+        answer_at: Where in the first half of ids the answer stands: the logits before it are the verdict.
+        choices: float32, shape (batch, number of choices): how much each choice deserves to be said.
+        targets: int64, shape (2 * batch, length): next tokens, IGNORED where nothing is taught or choices teach it.
+        cells: Where ducks are, for the tutor, see tutor.cells_of().
+    """
+
+    pixels: Tensor
+    ids: Tensor
+    image_at: int
+    answer_at: int
+    choices: Tensor
+    targets: Tensor
+    cells: Tuple[Tensor, Tensor]
+
+
+class Batches:
+    """The batches of one training."""
+
+    def __init__(
+        self, frames: FrameSet, question: Question, tokenizer: Tokenizer, image_tokens: int, size: int, seed: int
+    ) -> None:
+        self._frames, self._question, self._tokenizer = frames, question, tokenizer
+        self._size, self._seed = size, seed
+        self._numbers = frames.training()
+        self._soft = torch.from_numpy(soft_targets(frames.labels, question, seed))
+        self.word_ids = [chatml.plain_ids(tokenizer, word)[0] for word in question.words]
+        self._end = chatml.special_id(tokenizer, chatml.END)
+        self._road, self._image_at = chatml.ids(tokenizer, question.prompt, image_tokens)
+        self._free = [chatml.ids(tokenizer, prompt, image_tokens)[0] for prompt in lessons.PROMPTS]
+
+    def at(self, step: int) -> Batch:
+        """The batch of this step."""
+        chosen = self._chosen(step)
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
+        pixels = to_square(augment(self._pixels(chosen), generator))
+        return self._asked(pixels, chosen, step % len(lessons.PROMPTS))
+
+    def validation(self, most: int) -> List[Tuple[Batch, Tensor]]:
+        """Unchanged validation pictures, asked the same way, with the true choice of each (index in the question)."""
+        numbers = self._frames.validation()
+        numbers = numbers[:: max(1, len(numbers) // most)][:most]
+        parts = [numbers[i : i + self._size] for i in range(0, len(numbers), self._size)]
+        return [(self._asked(to_square(self._pixels(part)), part, 0), self._truth(part)) for part in parts]
+
+    def _chosen(self, step: int) -> np.ndarray:
+        """Every training frame once per epoch, in an order of that epoch."""
+        first = step * self._size
+        epochs = range(first // len(self._numbers), (first + self._size - 1) // len(self._numbers) + 1)
+        orders = [np.random.default_rng([self._seed, epoch]).permutation(self._numbers) for epoch in epochs]
+        start = first % len(self._numbers)
+        return np.concatenate(orders)[start : start + self._size]
+
+    def _pixels(self, chosen: np.ndarray) -> Tensor:
+        pictures = np.stack([self._frames.pictures[number] for number in chosen])  # (batch, height, width, 3)
+        return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float().div_(255)
+
+    def _truth(self, chosen: np.ndarray) -> Tensor:
+        levels = [choice.level for choice in self._question.choices]
+        return torch.tensor([levels.index(self._frames.level(number)) for number in chosen])
+
+    def _said(self, lesson: int, number: int) -> List[int]:
+        """The tokens of the right answer to a free question, with the end."""
+        said = lessons.answer(lessons.PROMPTS[lesson], self._frames.labels[number])
+        return [*chatml.plain_ids(self._tokenizer, said), self._end]
+
+    def _asked(self, pixels: Tensor, chosen: np.ndarray, lesson: int) -> Batch:
+        answer_at = len(self._road)
+        rows = [(self._road, [self.word_ids[index], self._end]) for index in self._truth(chosen).tolist()]
+        rows += [(self._free[lesson], self._said(lesson, number)) for number in chosen]
+        length = max(len(prompt) + len(said) for prompt, said in rows)
+        ids = torch.full((len(rows), length), self._end)
+        targets = torch.full((len(rows), length), IGNORED)
+        for row, (prompt, said) in enumerate(rows):
+            ids[row, : len(prompt) + len(said)] = torch.tensor([*prompt, *said])
+            targets[row, len(prompt) - 1 : len(prompt) + len(said) - 1] = torch.tensor(said)
+        targets[: len(chosen), answer_at - 1] = IGNORED  # the soft choices teach this one
+        cells = cells_of([self._frames.labels[number] for number in chosen], pixels.shape[-1])
+        return Batch(pixels, ids, self._image_at, answer_at, self._soft[torch.from_numpy(chosen)], targets, cells)

@@ -1,0 +1,152 @@
+"""Where robot, ducks and decoys stand in a training frame.
+
+Chooses places only; the truth is computed afterwards from what is visible. Promise: levels come out roughly
+balanced (CLEAR 40-45 %, SLOW 30 %, STOP 25-30 %), and everything that is easily mistaken for a danger occurs often:
+ducks in the other lane, just outside the corridor, behind the white line, crowds behind, yellow things.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Dict, List, Tuple
+
+import numpy as np
+
+from duck_protection.simulation.robot import WIDTH_M
+from duck_protection.simulation.scene import Scene
+from duck_protection.simulation.town import BUMPER_M, TILE_M, LanePath, Pose
+
+KINDS = ("none", "in_path", "beside")
+KIND_SHARES = (0.22, 0.60, 0.18)
+NEAREST_M, FARTHEST_M = 0.03, 1.5
+OTHER_LANE_M = 0.4 * TILE_M  # from lane centre to lane centre
+
+Place = Tuple[float, float, float]  # x, y, yaw
+
+
+@dataclass
+class Placement:
+    """One frame's arrangement; ducks by their number in the scene, other things by their name."""
+
+    robot: Pose
+    d_m: float
+    phi_rad: float
+    kind: str
+    ducks: Dict[int, Place] = field(default_factory=dict)
+    things: Dict[str, Place] = field(default_factory=dict)
+
+    def arrange(self, scene: Scene) -> None:
+        """Put everything there, and nothing else."""
+        scene.hide_all()
+        for number, (x, y, yaw) in self.ducks.items():
+            scene.place(f"duck{number}", x, y, yaw)
+        for name, (x, y, yaw) in self.things.items():
+            scene.place(name, x, y, yaw)
+
+
+def choose_placement(path: LanePath, ducks_there: int, rng: np.random.Generator) -> Placement:
+    """A frame's arrangement on this lane, with at most this many ducks."""
+    s = rng.uniform(0, path.length_m)
+    d = float(np.clip(rng.normal(0, 0.025), -0.06, 0.06)) if rng.random() < 0.6 else rng.uniform(-0.06, 0.06)
+    phi = float(np.clip(rng.normal(0, 0.09), -0.35, 0.35)) if rng.random() < 0.6 else rng.uniform(-0.35, 0.35)
+    robot = path.pose(s, d, phi)
+    bumper = robot.ahead(BUMPER_M)
+    start = path.nearest((bumper.x_m, bumper.y_m))
+    placement = Placement(robot, d, phi, str(rng.choice(KINDS, p=KIND_SHARES)))
+    ducks = rng.permutation(ducks_there).tolist()
+    for along, offset in [*_dangers(placement.kind, rng), *_decoys(rng)]:
+        where = _beside(path, start, along, offset, rng)
+        if _free(placement, where):
+            placement.ducks[ducks.pop()] = where
+    _crowd(placement, path, ducks, rng)
+    _yellow_things(placement, path, start, rng)
+    _robots(placement, path, start, rng)
+    return placement
+
+
+def _dangers(kind: str, rng: np.random.Generator) -> List[Tuple[float, float]]:
+    """(along, offset) of the ducks that matter."""
+    if kind == "none":
+        return []
+    if kind == "beside":
+        return [(rng.uniform(NEAREST_M, 0.8), _side(rng) * rng.uniform(0.12, 0.24))]
+    low, high = [(NEAREST_M, 0.45), (0.45, 1.0), (1.0, FARTHEST_M)][int(rng.choice(3, p=(0.47, 0.36, 0.17)))]
+    nearest = rng.uniform(low, high)
+    spots = [(nearest, rng.uniform(-0.12, 0.12))]
+    more = int(rng.choice(3, p=(0.65, 0.25, 0.10)))
+    return spots + [(nearest + rng.uniform(0.02, 0.8), rng.uniform(-0.22, 0.22)) for _ in range(more)]
+
+
+def _decoys(rng: np.random.Generator) -> List[Tuple[float, float]]:
+    """(along, offset) of harmless ducks: other lane, just outside the limits, behind the white line."""
+    spots: List[Tuple[float, float]] = []
+    if rng.random() < 0.40:  # the other lane
+        spots += [(rng.uniform(0.05, 2.0), OTHER_LANE_M + rng.uniform(0.01, 0.12)) for _ in range(rng.integers(1, 4))]
+    if rng.random() < 0.30:  # just outside 0.24 m
+        spots.append((rng.uniform(0.05, 0.8), _side(rng) * rng.uniform(0.245, 0.33)))
+    if rng.random() < 0.15:  # beside the lane but too far ahead to matter
+        spots.append((rng.uniform(0.6, 1.2), _side(rng) * rng.uniform(0.13, 0.24)))
+    if rng.random() < 0.45:  # on the grass to the right, or across both lanes
+        spots += [(rng.uniform(0.1, 2.0), _roadside(rng)) for _ in range(rng.integers(1, 6))]
+    return spots
+
+
+def _crowd(placement: Placement, path: LanePath, ducks: List[int], rng: np.random.Generator) -> None:
+    """Ducks anywhere off the road, sometimes dozens."""
+    count = int(rng.choice([0, 4, 10, 24], p=(0.35, 0.25, 0.2, 0.2)))
+    for _ in range(min(count, len(ducks) - 1)):
+        where = _beside(path, rng.uniform(0, path.length_m), 0.0, _roadside(rng) * rng.uniform(1, 2), rng)
+        if _lane_distance(path, where) > 0.28 and _free(placement, where):
+            placement.ducks[ducks.pop()] = where
+
+
+def _yellow_things(placement: Placement, path: LanePath, start: float, rng: np.random.Generator) -> None:
+    """Yellow things beside the road, now and then on it, never where they hide a duck."""
+    for i in range(int(rng.choice([0, 2, 5, 8], p=(0.4, 0.3, 0.2, 0.1)))):
+        on_road = rng.random() < 0.12
+        offset = rng.uniform(-0.15, 0.35) if on_road else _roadside(rng)
+        where = _beside(path, start, rng.uniform(0.25, 2.2), offset, rng)
+        if _free(placement, where, 0.1):
+            placement.things[f"yellow{i}"] = where
+
+
+def _robots(placement: Placement, path: LanePath, start: float, rng: np.random.Generator) -> None:
+    if rng.random() < 0.25:
+        along, offset = rng.uniform(0.3, 2.5), OTHER_LANE_M + rng.uniform(-0.03, 0.03)
+        where = _beside(path, start, along, offset, rng, lanewise=math.pi)
+        if _free(placement, where, 0.2):
+            placement.things["robot0"] = where
+    if rng.random() < 0.10:
+        where = _beside(path, start, rng.uniform(0.35, 2.0), rng.uniform(-0.04, 0.04), rng, lanewise=0.0)
+        if _free(placement, where, 0.2):
+            placement.things["robot1"] = where
+
+
+def _beside(path: LanePath, start: float, along: float, offset: float, rng: np.random.Generator, *,
+            lanewise: float = math.nan) -> Place:
+    """A place at this distance along the lane and to its left; facing anywhere, or along the lane plus an angle."""
+    at = path.pose(start + along, offset)
+    yaw = rng.uniform(-math.pi, math.pi) if math.isnan(lanewise) else at.theta_rad + lanewise + rng.normal(0, 0.1)
+    return at.x_m, at.y_m, yaw
+
+
+def _free(placement: Placement, where: Place, gap_m: float = 0.065) -> bool:
+    """Whether nothing else stands there, the own robot included."""
+    others = [*placement.ducks.values(), *placement.things.values()]
+    if any(math.hypot(where[0] - x, where[1] - y) < gap_m for x, y, _ in others):
+        return False
+    forward, left = placement.robot.local(np.array([where[:2]]))[0]
+    return not (forward < BUMPER_M + 0.02 and forward > -0.15 and abs(left) < WIDTH_M / 2 + 0.03)
+
+
+def _lane_distance(path: LanePath, where: Place) -> float:
+    return float(np.linalg.norm(path.point(path.nearest(where[:2])) - where[:2]))
+
+
+def _side(rng: np.random.Generator) -> int:
+    return 1 if rng.random() < 0.5 else -1
+
+
+def _roadside(rng: np.random.Generator) -> float:
+    """An offset from the lane's centre: to the right of the road, or to the left of it beyond the other lane."""
+    return -rng.uniform(0.26, 0.9) if rng.random() < 0.6 else rng.uniform(0.42, 1.1)

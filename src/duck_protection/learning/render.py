@@ -1,0 +1,166 @@
+"""Renders training frames: a robot anywhere on random loops, ducks everywhere, each frame with its truth.
+
+    python -m duck_protection.learning.render --out data/train --n 14000 --seed 1 --workers 2
+
+Writes frames/NNNNNN.jpg (640x480), labels.jsonl (one line a frame) and frames_384.npy (uint8, shape
+(n, 288, 384, 3): the decoded JPEG resized bicubically, without the padding that makes it square).
+A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
+labels.jsonl ends. Promise: a label's level is corridor.true_level over the ducks of at least 12 visible pixels.
+"""
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+from PIL import Image
+
+from duck_protection.corridor import along_path, true_level
+from duck_protection.learning.placing import Placement, choose_placement
+from duck_protection.simulation.camera import COUNTED_PX, Eye, Lens, Mount
+from duck_protection.simulation.look import random_look
+from duck_protection.simulation.scene import Scene
+from duck_protection.simulation.sensor import encode, expose, random_sensor
+from duck_protection.simulation.town import BUMPER_M, LanePath, random_town
+
+LOOK_FRAMES = 14  # frames that share a town and a look: a new one costs as much as four frames
+SMALL_PX = (384, 288)
+ROUTE_M = 1.8
+
+Label = Dict[str, Any]
+Frame = Tuple[bytes, Label]
+
+
+def render_look(seed: int, look: int, numbers: range, split: str) -> List[Frame]:
+    """These frames of one look, as JPEG bytes and labels. Opens the eye on the first call of a process."""
+    rng = np.random.default_rng([seed, look])
+    town = random_town(int(rng.integers(2**31)))
+    scene = Scene(town, random_look(int(rng.integers(2**31))), ducks=32, yellow=8, robots=2)
+    eye = _eye()
+    eye.wear(random_lens(rng))
+    eye.enter(scene)
+    path = town.path()
+    return [_render_frame(eye, scene, path, np.random.default_rng([seed, look, n]), n, split, town.name)
+            for n in numbers]
+
+
+def random_lens(rng: np.random.Generator) -> Lens:
+    """The Duckiebot's lens, as it varies from one robot to the next: focal length 3 %, centre a few pixels."""
+    base, focal = Lens(), rng.uniform(0.97, 1.03)
+    k1, k2, p1, p2, k3 = base.distortion
+    bent = (k1 + rng.uniform(-0.04, 0.03), k2 + rng.uniform(-0.008, 0.008), p1 + rng.normal(0, 0.001),
+            p2 + rng.normal(0, 0.001), k3)
+    return Lens(base.fx * focal, base.fy * focal, base.cx + rng.uniform(-14, 22), base.cy + rng.uniform(-12, 18), bent)
+
+
+def random_mount(rng: np.random.Generator) -> Mount:
+    """The camera's seat: 2 degrees of pitch, 5 mm of height, 1 degree of roll."""
+    base = Mount()
+    return Mount(base.height_m + rng.uniform(-0.005, 0.005), base.pitch_rad + np.radians(rng.uniform(-2, 2)),
+                 np.radians(rng.uniform(-1, 1)))
+
+
+def _render_frame(eye: Eye, scene: Scene, path: LanePath, rng: np.random.Generator, number: int, split: str,
+                  town: str) -> Frame:
+    placement = choose_placement(path, len(scene.duck_width_m), rng)
+    placement.arrange(scene)
+    light = eye.look(placement.robot, random_mount(rng))
+    sensor = random_sensor(rng)
+    jpeg = encode(expose(light, sensor, rng), sensor.quality)
+    label = {"file": f"frames/{number:06d}.jpg", **_truth(eye, placement, path), "map": town, "seed": number,
+             "split": split, "d_m": round(placement.d_m, 4), "phi_rad": round(placement.phi_rad, 4),
+             "kind": placement.kind}
+    return jpeg, label
+
+
+def _truth(eye: Eye, placement: Placement, path: LanePath) -> Label:
+    route = path.ahead(placement.robot, ROUTE_M)
+    seen = [duck for duck in eye.ducks() if duck.pixels >= COUNTED_PX]
+    ground = np.array([placement.ducks[duck.duck][:2] for duck in seen]).reshape(-1, 2)
+    places = placement.robot.ahead(BUMPER_M).local(ground)
+    lanes = along_path(places, route)
+    level = true_level(places, route)
+    ducks = [
+        {"forward_m": round(float(at[0]), 4), "left_m": round(float(at[1]), 4), "along_m": round(float(lane[0]), 4),
+         "offset_m": round(float(lane[1]), 4), "box": list(duck.box), "pixels": duck.pixels}
+        for duck, at, lane in zip(seen, places, lanes)
+    ]
+    return {"level": level.name, "ducks": ducks}
+
+
+_EYES: List[Eye] = []  # one a process: an OpenGL context is worth keeping
+
+
+def _eye() -> Eye:
+    if not _EYES:
+        _EYES.append(Eye())
+    return _EYES[0]
+
+
+def _work(job: Tuple[int, int, range, str, str]) -> List[Label]:
+    """Render one look and write its pictures; the labels go back to the parent, which alone writes labels.jsonl."""
+    seed, look, numbers, split, out = job
+    small = np.load(Path(out, "frames_384.npy"), mmap_mode="r+")
+    labels = []
+    for number, (jpeg, label) in zip(numbers, render_look(seed, look, numbers, split)):
+        Path(out, label["file"]).write_bytes(jpeg)
+        with Image.open(io.BytesIO(jpeg)) as picture:
+            small[number] = np.asarray(picture.convert("RGB").resize(SMALL_PX, Image.Resampling.BICUBIC))
+        labels.append(label)
+    small.flush()
+    return labels
+
+
+def _done_looks(labels: Path) -> int:
+    """Whole looks already in labels.jsonl; a torn end is cut off."""
+    lines = labels.read_bytes().splitlines(keepends=True) if labels.exists() else []
+    whole = [line for line in lines if line.endswith(b"\n")]
+    looks = len(whole) // LOOK_FRAMES
+    labels.write_bytes(b"".join(whole[: looks * LOOK_FRAMES]))
+    return looks
+
+
+def render(out: Path, n: int, seed: int, workers: int, split: str) -> None:
+    """Render the data set, or the rest of it, with a progress bar."""
+    from tqdm import tqdm
+
+    (out / "frames").mkdir(parents=True, exist_ok=True)
+    if not (out / "frames_384.npy").exists():
+        shape = (n, SMALL_PX[1], SMALL_PX[0], 3)
+        np.lib.format.open_memmap(out / "frames_384.npy", "w+", np.uint8, shape).flush()  # type: ignore[no-untyped-call]
+    first = _done_looks(out / "labels.jsonl")
+    looks = range(first, -(-n // LOOK_FRAMES))
+    jobs = [(seed, k, range(k * LOOK_FRAMES, min(n, (k + 1) * LOOK_FRAMES)), split, str(out)) for k in looks]
+    os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software rasteriser: one thread a worker, the workers fill the cores
+    began, total = time.monotonic(), 0
+    with multiprocessing.get_context("spawn").Pool(workers) as pool, (out / "labels.jsonl").open("a") as file, tqdm(
+        total=n, initial=min(n, first * LOOK_FRAMES), unit="frame", mininterval=5
+    ) as bar:
+        for labels in pool.imap(_work, jobs):
+            file.writelines(json.dumps(label) + "\n" for label in labels)
+            file.flush()
+            bar.update(len(labels))
+            total += len(labels)
+    print(json.dumps({"frames": total, "frames_per_s": round(total / max(1e-9, time.monotonic() - began), 1)}))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Render training frames of simulated towns.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--n", type=int, default=14000, help="frames in the whole data set")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--split", help="written into each label (default: the folder's name)")
+    args = parser.parse_args()
+    render(args.out, args.n, args.seed, args.workers, args.split or args.out.resolve().name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Wakes a new tower: weights through which a picture is still visible at the other end.
+
+The re-parameterised tower has no norms between its convolutions, and the library's start (every weight about 0.02)
+lets a picture fade by 23 orders of magnitude on its way through: such a tower learns nothing for a thousand steps.
+Promise: afterwards every convolution's output has unit spread on the given pictures, and nothing else is changed.
+"""
+from __future__ import annotations
+
+from typing import Any, Tuple
+
+import torch
+from torch import Tensor, nn
+
+STAYS = ("token_mixer.reparam_conv", "pos_emb.reparam_conv")  # x + convolution(x), folded into one kernel: begin near x
+LAYER_SCALE = 0.2  # a block's weight beside its shortcut; the library's 1e-5 is meant for towers of 40 blocks
+
+
+@torch.no_grad()
+def wake(tower: nn.Module, pixels: Tensor) -> None:
+    """New weights for every convolution, measured on these pictures in one pass ("all you need is a good init",
+    arXiv 1511.06422).
+
+    Args:
+        pixels: float32, shape (batch, 3, side, side), as the tower will see them.
+    """
+    hooks = []
+    for name, module in tower.named_modules():
+        if isinstance(module, nn.Conv2d):
+            _restart(module, stays=name.endswith(STAYS))
+            if not name.endswith(STAYS) and ".se." not in name:
+                hooks.append(module.register_forward_hook(_to_unit_spread))
+    for name, value in tower.named_parameters():
+        if name.endswith(".gamma"):
+            value.fill_(LAYER_SCALE)
+    was_training = tower.training
+    tower.eval()(pixels)
+    tower.train(was_training)
+    for hook in hooks:
+        hook.remove()
+
+
+def _restart(convolution: nn.Conv2d, *, stays: bool) -> None:
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
+    if stays:
+        middle = convolution.kernel_size[0] // 2
+        convolution.weight *= 0.1
+        convolution.weight[:, 0, middle, middle] += 1
+
+
+def _to_unit_spread(convolution: nn.Module, _: Tuple[Any, ...], out: Tensor) -> Tensor:
+    """Scale each channel's kernel, and centre it where there is a bias; the next layer then sees the new output."""
+    assert isinstance(convolution, nn.Conv2d)
+    spread = out.std((0, 2, 3)).clamp_min(1e-6)
+    convolution.weight /= spread[:, None, None, None]
+    if convolution.bias is None:
+        return out / spread[None, :, None, None]
+    mean = out.mean((0, 2, 3))
+    convolution.bias.copy_((convolution.bias - mean) / spread)
+    return (out - mean[None, :, None, None]) / spread[None, :, None, None]

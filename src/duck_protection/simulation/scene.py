@@ -1,0 +1,205 @@
+"""The town as a MuJoCo model: tiles, ducks, clutter and lamps in one Look.
+
+Ducks, yellow things, other robots and the eye are mocap bodies: they move without recompiling. A new Look needs a
+new Scene (about 0.1 s). Promise: nothing but what was placed stands on the road; what is unused lies out of sight.
+"""
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, Tuple
+
+import mujoco
+import numpy as np
+
+from duck_protection.simulation import paint, shapes
+from duck_protection.simulation.clutter import (
+    BOX_LOOKS,
+    TAG_LOOKS,
+    add_robot,
+    add_yellow_thing,
+    furnish,
+    ghost,
+    turned,
+)
+from duck_protection.simulation.look import Look
+from duck_protection.simulation.town import TILE_M, Cell, Town
+
+HIDDEN = (0.0, 0.0, -5.0)  # below the floor, which is opaque from above
+FLOOR_M = 40.0
+STRAIGHTS = 2  # differently worn straight tiles a look
+
+
+class Scene:
+    """One compiled town; `model` and `data` are MuJoCo's."""
+
+    def __init__(self, town: Town, look: Look, *, ducks: int = 24, yellow: int = 6, robots: int = 2) -> None:
+        rng = np.random.default_rng([look.seed, 13])
+        self._pictures: Dict[str, np.ndarray] = {}
+        spec = mujoco.MjSpec()
+        _settings(spec, look)
+        self._add_materials(spec, look, rng)
+        _add_meshes(spec, look)
+        _lay_tiles(spec, town)
+        furnish(spec, town, look, rng)
+        self.duck_width_m = [look.duck_widths_m[i % len(look.duck_widths_m)] for i in range(ducks)]
+        for i in range(ducks):
+            _add_duck(spec, look, i)
+        for kind, count, build in (("yellow", yellow, add_yellow_thing), ("robot", robots, add_robot)):
+            for i in range(count):
+                build(spec.worldbody.add_body(name=f"{kind}{i}", mocap=True, pos=list(HIDDEN)), rng)
+        _add_eye(spec, look)
+        self.model = spec.compile()
+        self._upload()
+        self.data = mujoco.MjData(self.model)
+        self._mocap = {self.model.body(i).name: int(self.model.body_mocapid[i]) for i in range(self.model.nbody)}
+        self._duck_of_geom = {self.model.geom(f"duck{i}").id: i for i in range(ducks)}
+        mujoco.mj_forward(self.model, self.data)
+
+    def place(self, name: str, x_m: float, y_m: float, yaw_rad: float = 0.0, z_m: float = 0.0) -> None:
+        """Put duckN, yellowN or robotN on the ground (or z_m above it)."""
+        i = self._mocap[name]
+        self.data.mocap_pos[i] = (x_m, y_m, z_m)
+        self.data.mocap_quat[i] = turned(yaw_rad)
+
+    def hide(self, name: str) -> None:
+        """Take a placed thing out of sight."""
+        self.data.mocap_pos[self._mocap[name]] = HIDDEN
+
+    def hide_all(self) -> None:
+        """Take everything placed out of sight."""
+        self.data.mocap_pos[:] = HIDDEN
+
+    def aim(self, place: Tuple[float, float, float], quat: np.ndarray) -> None:
+        """Put the eye (and the lamp that casts shadows near it) in place and bring all bodies up to date."""
+        self.data.mocap_pos[self._mocap["eye"]] = place
+        self.data.mocap_quat[self._mocap["eye"]] = quat
+        self.data.mocap_pos[self._mocap["lamp"]] = (place[0], place[1], 0.0)
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)
+
+    def duck_table(self) -> np.ndarray:
+        """For each geom its duck's number plus one, or zero; int32, shape (ngeom,)."""
+        table = np.zeros(self.model.ngeom, np.int32)
+        for geom, duck in self._duck_of_geom.items():
+            table[geom] = duck + 1
+        return table
+
+    def _add_materials(self, spec: Any, look: Look, rng: np.random.Generator) -> None:
+        flat, cube = mujoco.mjtTexture.mjTEXTURE_2D, mujoco.mjtTexture.mjTEXTURE_CUBE
+        for i in range(STRAIGHTS):
+            self._material(spec, f"straight{i}", flat, paint.road_tile("straight", look.paint, rng), gloss=0.25)
+        self._material(spec, "curve", flat, paint.road_tile("curve", look.paint, rng), gloss=0.25)
+        self._material(spec, "floor", flat, paint.floor_tile(look.paint, rng), repeat=(2 * FLOOR_M / TILE_M,) * 2)
+        for i in range(4):
+            self._material(spec, f"wall{i}", flat, paint.wall(rng), repeat=(3.0, 1.0))
+        for i in range(BOX_LOOKS):
+            colour = (0.55, 0.40, 0.32) if rng.random() < 0.5 else tuple(rng.uniform(0.1, 0.9, 3))
+            self._material(spec, f"box{i}", cube, np.tile(paint.patchwork(rng, colour), (6, 1, 1)))
+        for i in range(TAG_LOOKS):
+            self._material(spec, f"tag{i}", cube, np.tile(paint.tag(rng), (6, 1, 1)))
+        self._material(spec, "plate", cube, np.tile(paint.bumper_plate(), (6, 1, 1)))
+        for i, colour in enumerate(look.duck_colours):
+            skin = shapes.duck_skin(np.array(colour), np.array(look.beak))
+            self._material(spec, f"duck{i}", flat, skin, gloss=look.gloss)
+        self._texture(spec, "hall", mujoco.mjtTexture.mjTEXTURE_SKYBOX, paint.hall(rng, look.darkness))
+        for name, rgba in (("glow", [1, 1, 1, 1]), ("tail_glow", [1, 0.1, 0.1, 1]), ("green_glow", [0.2, 1, 0.3, 1])):
+            spec.add_material(name=name, rgba=rgba, emission=1.0)
+
+    def _material(self, spec: Any, name: str, kind: mujoco.mjtTexture, picture: np.ndarray,
+                  repeat: Tuple[float, float] = (1.0, 1.0), gloss: float = 0.1) -> None:
+        self._texture(spec, name, kind, picture)
+        material = spec.add_material(name=name, specular=gloss, shininess=0.4, texrepeat=list(repeat))
+        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+
+    def _texture(self, spec: Any, name: str, kind: mujoco.mjtTexture, picture: np.ndarray) -> None:
+        height, width = picture.shape[:2]
+        spec.add_texture(name=name, type=kind, width=width, height=height, nchannel=3,
+                         builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT)
+        self._pictures[name] = picture
+
+    def _upload(self) -> None:
+        """Paint over the flat textures: the specification takes pictures only as slow lists."""
+        for name, picture in self._pictures.items():
+            start = self.model.tex_adr[self.model.texture(name).id]
+            self.model.tex_data[start : start + picture.size] = picture.ravel()
+
+
+def _settings(spec: Any, look: Look) -> None:
+    spec.stat.extent = 1.0  # znear and the shadow's reach below are in metres then
+    spec.stat.center = [0, 0, 0]
+    spec.visual.map.znear = 0.01
+    spec.visual.map.zfar = 60.0
+    spec.visual.map.shadowclip = 1.6
+    spec.visual.quality.shadowsize = 1024
+    spec.visual.quality.offsamples = 0  # multisampling doubles the time; lens and resizing soften the edges
+    spec.visual.headlight.ambient = (np.array(look.light.colour) * look.light.ambient).tolist()
+    spec.visual.headlight.diffuse = [0.05] * 3
+    spec.visual.headlight.specular = [0.0] * 3
+
+
+def _add_meshes(spec: Any, look: Look) -> None:
+    duck = shapes.duck_mesh()
+    for i, width in enumerate(look.duck_widths_m):
+        _add_mesh(spec, f"duck{i}", duck, (width / shapes.DUCK_WIDTH,) * 3)
+    _add_mesh(spec, "roof", shapes.prism_mesh(), (0.2, 0.24, 0.1))
+    _add_mesh(spec, "cone_small", shapes.cone_mesh(), (0.07, 0.07, 0.08))
+
+
+def _add_mesh(spec: Any, name: str, mesh: shapes.Mesh, scale: Tuple[float, float, float]) -> None:
+    spec.add_mesh(
+        name=name,
+        uservert=(mesh.vertices * scale).ravel().tolist(),
+        userface=mesh.faces.ravel().tolist(),
+        usertexcoord=mesh.places.ravel().tolist(),
+        smoothnormal=name.startswith("duck"),
+        inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
+    )
+
+
+def _add_duck(spec: Any, look: Look, i: int) -> None:
+    body = spec.worldbody.add_body(name=f"duck{i}", mocap=True, pos=list(HIDDEN))
+    ghost(body, mujoco.mjtGeom.mjGEOM_MESH, [0, 0, 0], name=f"duck{i}", meshname=f"duck{i % len(look.duck_widths_m)}",
+          material=f"duck{i % len(look.duck_colours)}")
+    width = look.duck_widths_m[i % len(look.duck_widths_m)]
+    for grow in () if look.light.shadows else (0.48, 0.60):  # a cheap soft shadow: cast ones double a frame's time
+        ghost(body, mujoco.mjtGeom.mjGEOM_CYLINDER, [width * grow, 0.0004, 0], pos=[0, 0, 0.001 + 0.001 * grow],
+              rgba=[0, 0, 0, 0.3])
+
+
+def _lay_tiles(spec: Any, town: Town) -> None:
+    half = TILE_M / 2
+    ghost(spec.worldbody, mujoco.mjtGeom.mjGEOM_PLANE, [FLOOR_M, FLOOR_M, 0.1], pos=[0, 0, -0.003], material="floor")
+    cells = list(town.cells)
+    for i, here in enumerate(cells):
+        kind, turn = _tile(cells[i - 1], here, cells[(i + 1) % len(cells)])
+        material = "curve" if kind == "curve" else f"straight{i * 7 % 5 % STRAIGHTS}"
+        place = [(here[0] + 0.5) * TILE_M, (here[1] + 0.5) * TILE_M, 0.0]
+        ghost(spec.worldbody, mujoco.mjtGeom.mjGEOM_PLANE, [half, half, 0.1], pos=place,
+              quat=turned(turn), material=material)
+
+
+def _tile(before: Cell, here: Cell, after: Cell) -> Tuple[str, float]:
+    """Kind of a road tile and the turn, in radians, from how paint.road_tile draws it."""
+    back = math.atan2(before[1] - here[1], before[0] - here[0])
+    on = math.atan2(after[1] - here[1], after[0] - here[0])
+    between = (on - back) % (2 * math.pi)
+    if abs(between - math.pi) < 0.1:
+        return "straight", on
+    return "curve", back if between < math.pi else on
+
+
+def _add_eye(spec: Any, look: Look) -> None:
+    light, colour = look.light, np.array(look.light.colour)
+    directional, spot = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, mujoco.mjtLightType.mjLIGHT_SPOT
+    lamp = spec.worldbody.add_body(name="lamp", mocap=True)
+    direction = np.array(light.direction) / np.linalg.norm(light.direction)
+    lamp.add_light(name="key", type=directional, pos=(-1.5 * direction).tolist(), dir=direction.tolist(),
+                   diffuse=(colour * light.key).tolist(), specular=(colour * light.key).tolist(),
+                   castshadow=light.shadows)
+    spec.worldbody.add_light(name="fill", type=directional, pos=[0, 0, 3], dir=[-direction[0], -direction[1], -1.0],
+                             diffuse=(colour * light.fill).tolist(), castshadow=False)
+    eye = spec.worldbody.add_body(name="eye", mocap=True)
+    eye.add_camera(name="eye", fovy=90)
+    if light.robot_lamp > 0:
+        eye.add_light(name="robot_lamp", type=spot, pos=[0, -0.05, 0], dir=[0, -0.25, -1], cutoff=50, exponent=8,
+                      attenuation=[0.6, 1.5, 3.0], diffuse=[light.robot_lamp] * 3, castshadow=False)

@@ -1,0 +1,100 @@
+"""The rendered data set: the same for any number of workers, resumable, and labelled by corridor.true_level."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import List
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from duck_protection.corridor import DEFAULT, TOUCHING_M
+from duck_protection.learning.placing import choose_placement
+from duck_protection.learning.render import LOOK_FRAMES, SMALL_PX, render
+from duck_protection.simulation.camera import COUNTED_PX
+from duck_protection.simulation.town import BUMPER_M, random_town
+from duck_protection.verdict import Level
+
+N = LOOK_FRAMES + 4  # a whole look and a part of one
+
+
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("one") / "heldout"
+    render(out, N, seed=5, workers=1, split="heldout")
+    return out
+
+
+def labels(out: Path) -> List[dict]:
+    return [json.loads(line) for line in (out / "labels.jsonl").read_text().splitlines()]
+
+
+def test_two_workers_render_the_same_bytes_as_one(one_worker: Path, tmp_path: Path) -> None:
+    render(tmp_path, N, seed=5, workers=2, split="heldout")
+    assert labels(tmp_path) == labels(one_worker)
+    for label in labels(one_worker):
+        assert (tmp_path / label["file"]).read_bytes() == (one_worker / label["file"]).read_bytes()
+    assert (tmp_path / "frames_384.npy").read_bytes() == (one_worker / "frames_384.npy").read_bytes()
+
+
+def test_an_interrupted_run_goes_on_where_it_ended(one_worker: Path, tmp_path: Path) -> None:
+    shutil.copytree(one_worker, tmp_path, dirs_exist_ok=True)
+    whole = (tmp_path / "labels.jsonl").read_text()
+    torn = "".join(whole.splitlines(keepends=True)[: LOOK_FRAMES + 2]) + '{"file": "fra'
+    (tmp_path / "labels.jsonl").write_text(torn)
+    render(tmp_path, N, seed=5, workers=1, split="heldout")
+    assert (tmp_path / "labels.jsonl").read_text() == whole
+    assert (tmp_path / "frames_384.npy").read_bytes() == (one_worker / "frames_384.npy").read_bytes()
+
+
+def test_no_two_frames_are_identical(one_worker: Path) -> None:
+    assert len({(one_worker / label["file"]).read_bytes() for label in labels(one_worker)}) == N
+
+
+def test_small_frames_are_the_jpegs_resized(one_worker: Path) -> None:
+    small = np.load(one_worker / "frames_384.npy", mmap_mode="r")
+    assert small.shape == (N, SMALL_PX[1], SMALL_PX[0], 3)
+    with Image.open(one_worker / labels(one_worker)[3]["file"]) as image:
+        assert image.size == (640, 480)
+        assert np.array_equal(small[3], np.asarray(image.resize(SMALL_PX, Image.Resampling.BICUBIC)))
+
+
+def test_a_label_is_what_its_ducks_deserve(one_worker: Path) -> None:
+    for label in labels(one_worker):
+        ducks = [(duck["along_m"], abs(duck["offset_m"])) for duck in label["ducks"]]
+        ahead = [(along, offset) for along, offset in ducks if along >= TOUCHING_M]
+        inside = [along for along, offset in ahead if offset <= DEFAULT.half_width_m]
+        beside = [along for along, offset in ahead if offset <= DEFAULT.beside_m]
+        wanted = Level.CLEAR
+        if any(along < DEFAULT.slow_m for along in inside) or any(along < DEFAULT.beside_slow_m for along in beside):
+            wanted = Level.SLOW
+        if any(along < DEFAULT.stop_m for along in inside):
+            wanted = Level.STOP
+        assert label["level"] == wanted.name
+        assert label["split"] == "heldout"
+
+
+def test_boxes_lie_in_the_picture_and_hold_their_pixels(one_worker: Path) -> None:
+    for label in labels(one_worker):
+        for duck in label["ducks"]:
+            x0, y0, x1, y1 = duck["box"]
+            assert 0 <= x0 < x1 <= 640
+            assert 0 <= y0 < y1 <= 480
+            assert COUNTED_PX <= duck["pixels"] <= (x1 - x0) * (y1 - y0)
+
+
+def test_placements_are_varied_and_leave_the_robot_room() -> None:
+    path, rng = random_town(3).path(), np.random.default_rng(1)
+    placements = [choose_placement(path, 32, rng) for _ in range(300)]
+    kinds = {kind: sum(p.kind == kind for p in placements) / 300 for kind in ("none", "in_path", "beside")}
+    assert kinds["in_path"] == pytest.approx(0.60, abs=0.1)
+    assert max(abs(p.d_m) for p in placements) <= 0.06
+    assert 0.2 < max(abs(p.phi_rad) for p in placements) <= 0.35
+    assert {"robot0", "robot1", "yellow0"} <= {name for p in placements for name in p.things}
+    for placement in placements:
+        places = [place[:2] for place in [*placement.ducks.values(), *placement.things.values()]]
+        local = placement.robot.local(np.array(places).reshape(-1, 2))
+        assert not ((np.abs(local[:, 0]) < BUMPER_M) & (np.abs(local[:, 1]) < 0.08)).any()

@@ -1,0 +1,173 @@
+"""A training learns, can be interrupted, and leaves a model that the engine loads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import SIZES
+
+from duck_protection.learning import lessons
+from duck_protection.learning.augment import augment, to_square
+from duck_protection.learning.dataset import FrameSet, load, soft_targets
+from duck_protection.learning.thin import thin_config
+from duck_protection.learning.tokenizer import make_tokenizer
+from duck_protection.learning.train import Plan, Training, train
+from duck_protection.learning.waking import wake
+from duck_protection.question import Choice, Question
+from duck_protection.verdict import Level
+from duck_protection.vlm.fastvlm import FastVlm
+
+CHOICES = (Choice("Clear", Level.CLEAR), Choice("Slow", Level.SLOW), Choice("Stop", Level.STOP))
+QUESTION = Question("road", 1, "Is a duck near?", CHOICES)
+PLAN = Plan(
+    steps=4, batch=4, peak_rate=2e-3, warm_up=1, check_every=2, check_frames=4, sizes=SIZES, compile_tower=False
+)
+
+
+def label(along_m: float, offset_m: float = 0.0) -> dict[str, Any]:
+    row = 480 * (1 - along_m / 1.5)
+    duck = {"along_m": along_m, "offset_m": offset_m, "box": [250, max(0, row), 390, min(480, row + 80)]}
+    level = "STOP" if along_m < 0.45 else "SLOW" if along_m < 1.0 else "CLEAR"
+    return {"level": level, "ducks": [duck], "file": "none", "map": "town"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve looks of twenty pictures: noise, with a yellow block the lower the nearer its duck."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(5)
+    pictures = rng.integers(0, 90, (240, 96, 128, 3), dtype=np.uint8)
+    distances = rng.uniform(0.1, 1.4, 240)
+    for picture, along_m in zip(pictures, distances):
+        row = int(80 * (1 - along_m / 1.5))
+        picture[row : row + 16, 50:78] = (240, 210, 20)
+    np.save(folder / "frames_384.npy", pictures)
+    lines = [json.dumps({**label(float(at)), "map": f"town {n // 20}"}) for n, at in enumerate(distances)]
+    (folder / "labels.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def losses(training: Training, steps: int) -> list[float]:
+    return [training.advance() for _ in range(steps)]
+
+
+def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
+    whole = Training(data, QUESTION, PLAN)
+    expected = losses(whole, 4)
+    first = Training(data, QUESTION, PLAN)
+    assert losses(first, 2) == expected[:2]
+    torch.save(first.state(), tmp_path / "state.pt")
+    second = Training(data, QUESTION, PLAN)
+    second.restore(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert losses(second, 2) == expected[2:]
+    assert all(torch.equal(a, b) for a, b in zip(whole.average.parameters(), second.average.parameters()))
+
+
+def test_a_training_leaves_a_model_that_the_engine_loads_and_a_curve(data: Path, tmp_path: Path) -> None:
+    work, out = tmp_path / "work", tmp_path / "duckling"
+    work.mkdir()
+    training = train(data, out, work, QUESTION, PLAN)
+    curve = json.loads((work / "curve.json").read_text())
+    assert [row["step"] for row in curve] == [2, 4]
+    assert (work / "curve.png").stat().st_size > 1000
+    assert not list(out.glob("*.bin")) and not list(out.glob("*.pt"))
+    reply = FastVlm(str(out), "cpu").choose([np.load(data / "frames_384.npy")[3]], [QUESTION])[0]
+    assert sum(reply.probabilities) == pytest.approx(1, abs=1e-5)
+    again = train(data, out, work, QUESTION, replace(PLAN, steps=4), resume=True)
+    assert again.step == training.step == 4
+
+
+def test_a_training_learns_to_see(data: Path) -> None:
+    """The library's own initial weights let a picture fade by 1e-23 on its way through: nothing was learnt."""
+    training = Training(data, QUESTION, replace(PLAN, steps=40, batch=16, warm_up=5, average=0.8))
+    began = sum(losses(training, 10)[-3:])
+    assert sum(losses(training, 30)[-5:]) / 5 < 0.7 * began / 3
+
+
+def test_a_picture_reaches_the_end_of_a_woken_tower(data: Path) -> None:
+    from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
+
+    pictures = torch.from_numpy(np.load(data / "frames_384.npy")[:8]).permute(0, 3, 1, 2) / 255
+    tokenizer = make_tokenizer([QUESTION.prompt], QUESTION.words)
+    tower = FastVlmForConditionalGeneration(thin_config(tokenizer, SIZES)).model.vision_tower.timm_model
+    with torch.no_grad():
+        assert tower.eval().forward_features(to_square(pictures)).std(0).mean() < 1e-6
+        wake(tower, to_square(pictures))
+        assert 0.02 < tower.forward_features(to_square(pictures)).std(0).mean() < 5
+
+
+def test_every_frame_is_trained_on_once_an_epoch_and_validation_never(data: Path) -> None:
+    frames = load(data)
+    assert set(frames.training()) | set(frames.validation()) == set(range(240))
+    assert frames.validation().tolist() == list(range(220, 240))
+    batches = Training(data, QUESTION, PLAN).batches
+    epoch = np.concatenate([batches._chosen(step) for step in range(55)])
+    assert sorted(epoch) == list(range(220))
+    assert batches._chosen(60).tolist() != batches._chosen(5).tolist()
+
+
+@pytest.mark.parametrize(
+    ("along_m", "offset_m", "firm"),
+    [
+        (0.2, 0.0, True),
+        (0.45, 0.0, False),  # at the STOP limit
+        (0.7, 0.0, True),
+        (1.0, 0.0, False),  # at the SLOW limit
+        (0.3, 0.119, False),  # at the corridor's edge
+        (2.0, 0.0, True),
+    ],
+)
+def test_targets_are_soft_at_the_limits_and_firm_elsewhere(along_m: float, offset_m: float, firm: bool) -> None:
+    (target,) = soft_targets([label(along_m, offset_m)], QUESTION, seed=1)
+    assert target.sum() == pytest.approx(1)
+    assert (target.max() > 0.99) == firm
+
+
+def test_a_frame_without_ducks_is_clear() -> None:
+    assert soft_targets([{"level": "CLEAR", "ducks": []}], QUESTION, 1).tolist() == [[1, 0, 0]]
+
+
+def test_augmented_pictures_stay_pictures_and_differ() -> None:
+    pictures = torch.rand(8, 3, 24, 32, generator=torch.Generator().manual_seed(1))
+    one = augment(pictures, torch.Generator().manual_seed(2))
+    same = augment(pictures, torch.Generator().manual_seed(2))
+    other = augment(pictures, torch.Generator().manual_seed(3))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    assert one.shape == pictures.shape and one.min() >= 0 and one.max() <= 1
+
+
+def test_the_square_has_black_bands_above_and_below() -> None:
+    square = to_square(torch.ones(1, 3, 24, 32))
+    assert square.shape == (1, 3, 32, 32)
+    assert square[:, :, 4:28].min() == 1 and square[:, :, :4].max() == square[:, :, 28:].max() == 0
+
+
+def test_free_answers_come_from_the_label() -> None:
+    near = {"along_m": 0.31, "offset_m": 0.05}
+    beside = {"along_m": 0.2, "offset_m": 0.3}
+    count, distance = lessons.PROMPTS
+    assert lessons.answer(count, {"ducks": [near, beside]}) == "2"
+    assert lessons.answer(count, {"ducks": [near] * 12}) == "Many"
+    assert lessons.answer(distance, {"ducks": [near, beside]}) == "About 0.3 m."
+    assert lessons.answer(distance, {"ducks": [beside]}) == "None in my lane."
+
+
+def test_the_rate_rises_then_falls() -> None:
+    plan = Plan(steps=100, warm_up=10, peak_rate=1.0)
+    assert plan.rate(0) == pytest.approx(0.1) and plan.rate(9) == 1.0
+    assert plan.rate(100) == pytest.approx(0.01)
+    assert all(plan.rate(step) > plan.rate(step + 1) for step in range(10, 99))
+
+
+def test_a_data_set_still_being_rendered_can_be_read(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames_384.npy").write_bytes((data / "frames_384.npy").read_bytes())
+    lines = (data / "labels.jsonl").read_text().splitlines()[:40]
+    (tmp_path / "labels.jsonl").write_text("\n".join(lines))
+    frames: FrameSet = load(tmp_path)
+    assert len(frames.labels) == 40 and len(frames.pictures) == 240
