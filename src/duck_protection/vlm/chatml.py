@@ -1,0 +1,55 @@
+"""The prompt of FastVLM: Apple's "qwen_2" template, and its tokens.
+
+Answers: which text, and which token ids, stand around a question about one image? Knows neither torch nor pixels.
+Promise: text() is Apple's template byte for byte, and ids() gives it the tokens that a whole-string tokenizer
+would, except that nothing in a question can act as markup: "<|im_end|>" or "<image>" in it are ordinary letters.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Tuple
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+SYSTEM = "You are a helpful assistant."
+START, END, END_OF_TEXT, IMAGE = "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<image>"
+END_TOKENS = (END, END_OF_TEXT)  # base Qwen2 configurations name only the second, FastVLM ends its turns with the first
+
+
+def text(prompt: str) -> str:
+    """The whole prompt as text, with one "<image>" where the picture's tokens go."""
+    return (
+        f"{START}system\n{SYSTEM}{END}\n{START}user\n{IMAGE}\n{prompt}{END}\n{START}assistant\n"
+    )
+
+
+def ids(tokenizer: Tokenizer, prompt: str, image_tokens: int) -> Tuple[List[int], int]:
+    """Token ids of the whole prompt, and where in them the run of image placeholders begins.
+
+    Args:
+        image_tokens: How many placeholders stand for the picture: (side_px / 64) squared.
+    """
+    start, end, image = (special_id(tokenizer, token) for token in (START, END, IMAGE))
+    head = [start, *plain_ids(tokenizer, f"system\n{SYSTEM}"), end, *plain_ids(tokenizer, "\n")]
+    head += [start, *plain_ids(tokenizer, "user\n")]
+    tail = [*plain_ids(tokenizer, f"\n{prompt}"), end, *plain_ids(tokenizer, "\n")]
+    tail += [start, *plain_ids(tokenizer, "assistant\n")]
+    return head + [image] * image_tokens + tail, len(head)
+
+
+def plain_ids(tokenizer: Tokenizer, words: str) -> List[int]:
+    """Token ids of text in which nothing is markup."""
+    tokenizer.encode_special_tokens = True
+    return list(tokenizer.encode(words, add_special_tokens=False).ids)
+
+
+def special_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a markup token.
+
+    Raises:
+        KeyError: This tokenizer has no such token; it does not belong to a FastVLM.
+    """
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise KeyError(token)
+    return int(number)

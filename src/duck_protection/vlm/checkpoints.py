@@ -1,0 +1,223 @@
+"""From a folder (or a hub name) to a FastVLM in memory: weights, tokenizer, picture size and revision.
+
+Answers: what is this checkpoint, and is it whole? Reads transformers' native layout (config.json with model_type
+fast_vlm, *.safetensors, tokenizer.json). Promise: no remote code runs, no pickle is read, and whatever is missing,
+broken or of another kind ends in one LoadError that says what to do.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+
+from duck_protection.vlm import apple_layout, chatml
+from duck_protection.vlm.base import LoadError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers.models.fast_vlm.configuration_fast_vlm import FastVlmConfig
+    from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
+
+STRIDE_PX = 64  # picture pixels per visual token and side: the tower's total stride
+USUAL_SIDE_PX = 1024  # of every FastVLM that Apple released
+DTYPES = ("float32", "bfloat16", "float16")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+HUB_FILES = ["*.json", "*.safetensors", "merges.txt"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded FastVLM, in evaluation mode on its device.
+
+    Args:
+        side_px: Side of the square picture that the model takes.
+        dtype: Name of the arithmetic's type, "float32", "bfloat16" or "float16".
+    """
+
+    model: FastVlmForConditionalGeneration
+    tokenizer: Tokenizer
+    side_px: int
+    name: str
+    revision: str
+    dtype: str
+
+    @property
+    def image_tokens(self) -> int:
+        """How many tokens one picture becomes."""
+        return (self.side_px // STRIDE_PX) ** 2
+
+
+def load_checkpoint(name: str, device: str = "auto", dtype: str = "auto") -> Checkpoint:
+    """The checkpoint in this folder, or of this name on the hub ("owner/model").
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", or "auto" (the first GPU if there is one).
+        dtype: One of DTYPES, or "auto": float32 on the CPU, the checkpoint's own on a GPU.
+
+    Raises:
+        LoadError: It cannot be loaded; the message says what to do. Do not start.
+    """
+    folder, revision = _locate(name)
+    content = _read_json(folder / "config.json", folder)
+    weights = _weight_files(folder)
+    where = _device(device)
+    kind = _dtype(dtype, where, content)
+    tokenizer = _tokenizer(folder)
+    model = _model(folder, _config(content, folder), kind, content)
+    _check_tokenizer(tokenizer, model, folder)
+    side_px = _side_px(folder, content)
+    model = model.to(where).eval()
+    return Checkpoint(model, tokenizer, side_px, _short(name), revision or _fingerprint(weights), kind)
+
+
+def _locate(name: str) -> Tuple[Path, str]:
+    """The folder, and the hub's commit when it came from there."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder, ""
+    if not re.fullmatch(r"[\w-]+/[\w.-]+", name):
+        raise LoadError(f"no model folder {name}: train one (duck_protection.learning.train) or name one on the hub")
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=HUB_FILES))
+    except Exception as err:  # the hub's client raises its own, requests', and OSErrors: all mean "not to be had"
+        raise LoadError(f"{name} is no folder here and cannot be fetched from the hub: {err}") from err
+    return folder, folder.name[:12]
+
+
+def _read_json(file: Path, folder: Path) -> Dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as err:
+        raise LoadError(f"{folder} has no {file.name}: this is not a model's folder") from err
+    except (OSError, ValueError) as err:
+        raise LoadError(f"{file} cannot be read ({err}): copy the model again") from err
+    if not isinstance(content, dict):
+        raise LoadError(f"{file} is not a JSON object: copy the model again")
+    return content
+
+
+def _weight_files(folder: Path) -> List[Path]:
+    files = sorted(folder.glob("*.safetensors"))
+    if files:
+        return files
+    pickles = [file.name for pattern in PICKLES for file in folder.glob(pattern)]
+    if pickles:
+        raise LoadError(f"{folder} has its weights only as pickle ({pickles[0]}), which can run code: convert them to "
+                        "safetensors")
+    raise LoadError(f"{folder} has no *.safetensors: copy the model again")
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise LoadError(f"device must be auto, cpu, cuda or cuda:N, is {device!r}")
+    if device != "cpu" and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise LoadError(f"device {device} is not here ({torch.cuda.device_count()} GPUs): use device cpu or auto")
+    return device
+
+
+def _dtype(dtype: str, device: str, content: Dict[str, Any]) -> str:
+    if dtype == "auto":
+        own = content.get("dtype") or content.get("torch_dtype") or "bfloat16"
+        dtype = "float32" if device == "cpu" else str(own)
+    if dtype not in DTYPES:
+        raise LoadError(f"dtype must be auto or one of {', '.join(DTYPES)}, is {dtype!r}")
+    return dtype
+
+
+def _config(content: Dict[str, Any], folder: Path) -> FastVlmConfig:
+    from transformers.models.fast_vlm.configuration_fast_vlm import FastVlmConfig
+
+    kind = content.get("model_type")
+    if kind == apple_layout.MODEL_TYPE:
+        content = apple_layout.native_config(content)
+    elif kind != FastVlmConfig.model_type:
+        raise LoadError(f"{folder} holds a {kind!r} model: only FastVLM ({FastVlmConfig.model_type!r}, or Apple's "
+                        f"{apple_layout.MODEL_TYPE!r}) can be loaded here")
+    try:
+        return FastVlmConfig.from_dict(content)
+    except Exception as err:  # strict dataclasses raise half a dozen kinds on values they dislike
+        raise LoadError(f"{folder}/config.json describes no FastVLM ({err}): copy the model again") from err
+
+
+def _model(folder: Path, config: FastVlmConfig, dtype: str, content: Dict[str, Any]) -> FastVlmForConditionalGeneration:
+    import torch
+    from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
+    from transformers.utils import logging
+
+    apples = content.get("model_type") == apple_layout.MODEL_TYPE
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what it would warn of is checked below, and raised
+    try:
+        model, found = FastVlmForConditionalGeneration.from_pretrained(
+            folder, config=config, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True,
+            trust_remote_code=False, output_loading_info=True, key_mapping=apple_layout.KEYS if apples else None,
+        )  # fmt: skip
+    except Exception as err:  # safetensors, torch and transformers each have their own errors for a broken file
+        raise LoadError(f"the weights in {folder} cannot be loaded ({err}): copy the model again") from err
+    unexpected = {key for key in found["unexpected_keys"] if not (apples and key.endswith(apple_layout.DROPPED))}
+    wrong = {"missing": found["missing_keys"], "unexpected": unexpected, "of another shape": found["mismatched_keys"]}
+    for what, keys in wrong.items():
+        if keys:
+            raise LoadError(f"the weights in {folder} do not fit config.json: {len(keys)} {what}, such as "
+                            f"{sorted(map(str, keys))[0]}: copy the model again")
+    return model
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json"
+    try:
+        if not file.exists() and (folder / "vocab.json").exists():
+            return apple_layout.tokenizer(folder)
+        return Tokenizer.from_file(str(file))
+    except Exception as err:  # tokenizers raises plain Exception
+        raise LoadError(f"{file} cannot be read ({err}): copy the model again") from err
+
+
+def _check_tokenizer(tokenizer: Tokenizer, model: FastVlmForConditionalGeneration, folder: Path) -> None:
+    try:
+        image = chatml.special_id(tokenizer, chatml.IMAGE)
+        for token in (chatml.START, *chatml.END_TOKENS):
+            chatml.special_id(tokenizer, token)
+    except KeyError as err:
+        raise LoadError(f"the tokenizer in {folder} has no token {err}: it is not FastVLM's") from err
+    configured = model.config.image_token_index
+    if image != configured:
+        raise LoadError(f"{folder} has <image> at {image} in its tokenizer, at {configured} in config.json")
+
+
+def _side_px(folder: Path, content: Dict[str, Any]) -> int:
+    """From preprocessor_config.json, else from how many tokens an image has, else the usual side."""
+    file = folder / "preprocessor_config.json"
+    size = _read_json(file, folder).get("crop_size", {}) if file.exists() else {}
+    tokens = int(content.get("image_seq_length") or 0)
+    side = size if isinstance(size, int) else int(size.get("height", 0))
+    side = side or (math.isqrt(tokens) * STRIDE_PX if tokens else USUAL_SIDE_PX)
+    if side < STRIDE_PX or side % STRIDE_PX:
+        raise LoadError(f"the picture's side must be a multiple of {STRIDE_PX} pixels, is {side} in {folder}")
+    return side
+
+
+def _fingerprint(files: List[Path]) -> str:
+    """First 12 hex digits of the SHA-256 over the weight files, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:12]
+
+
+def _short(name: str) -> str:
+    return name if not Path(name).is_dir() else Path(name).resolve().name
