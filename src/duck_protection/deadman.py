@@ -1,0 +1,66 @@
+"""The second pair of eyes: when the governor's process falls silent, somebody else must stop the wheels.
+
+The wheels driver keeps its last command for ever. Answers: must zeros be sent now, and is there something to say
+about the emergency stop, a flag shared with the joystick? Reads no clock: monotonic times are passed in.
+Promise: zeros from the start until the first heartbeat and in every silence; an emergency stop set once per
+silence and taken back when the heartbeat returns, but only if it is ours alone.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What to publish now. emergency_stop: the flag to say, once; None: nothing."""
+
+    zero: bool
+    emergency_stop: Optional[bool] = None
+
+
+class Deadman:
+    """Hears heartbeats and what others say about the emergency stop. One thread at a time: the caller locks.
+
+    Zeros are sent at once, before the first heartbeat: a robot whose guard never started must stand. The flag
+    waits for the first heartbeat: a watchdog that was started anew cannot know whether a person has set it, and
+    would take that person's stop back when the heartbeat comes.
+    """
+
+    def __init__(self, silence_s: float) -> None:
+        self._silence_s = silence_s
+        self._beat_mono_s = -math.inf
+        self._armed = False  # by the first heartbeat
+        self._told = False  # in this silence
+        self._mine = False
+        self._theirs = False
+
+    def beat(self, mono_s: float) -> None:
+        """The governor's loop has run."""
+        self._beat_mono_s = mono_s
+
+    def others_said(self, emergency_stop: bool) -> None:
+        """Somebody else set or cleared the shared flag; clearing it clears ours too."""
+        self._theirs = emergency_stop
+        self._mine = self._mine and emergency_stop
+
+    def orders(self, mono_s: float) -> Orders:
+        """What to do now; call it steadily, at the rate at which zeros shall go out."""
+        if not mono_s - self._beat_mono_s <= self._silence_s:
+            return Orders(True, self._set())
+        self._armed, self._told = True, False
+        return Orders(False, self._take_back())
+
+    def _set(self) -> Optional[bool]:
+        if not self._armed or self._told:
+            return None
+        self._told = True
+        if self._theirs:
+            return None  # it is set already, and not ours to take back
+        self._mine = True
+        return True
+
+    def _take_back(self) -> Optional[bool]:
+        was_mine, self._mine = self._mine, False
+        return False if was_mine and not self._theirs else None

@@ -1,0 +1,1 @@
+"""The ROS side: one file per node, each its own executable. Only here is rospy imported."""

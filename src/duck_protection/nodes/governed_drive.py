@@ -1,0 +1,100 @@
+"""The governor as ROS knows it: verdicts and a person's release come in, the permitted command goes out.
+
+Shared by the two nodes that drive. Promise: each drive() publishes exactly one command and one heartbeat, zeros
+included, and nothing else in the process publishes commands.
+"""
+from __future__ import annotations
+
+import threading
+import time
+from typing import Optional
+
+import rospy
+from duckietown_msgs.msg import Twist2DStamped
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger, TriggerRequest, TriggerResponse
+
+from duck_protection.governor import Governor, Limits, Permit
+from duck_protection.msg import DuckVerdict
+from duck_protection.nodes import robot_messages
+from duck_protection.verdict import Level
+
+LAST_ZERO_S = 0.05
+LOG_S = 0.5  # a level that flickers is logged at most this often
+
+
+class GovernorPort:
+    """Feeds a governor from ~verdict and ~release, says ~heartbeat, and logs what changes."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._governor = Governor(limits)
+        self._lock = threading.Lock()
+        self._logged: Optional[Level] = None
+        self._logged_mono_s = 0.0
+        self._heartbeat = rospy.Publisher("~heartbeat", Header, queue_size=1, tcp_nodelay=True)
+        rospy.Subscriber("~verdict", DuckVerdict, self._hear, tcp_nodelay=True)
+        rospy.Service("~release", Trigger, self._release)
+        rospy.loginfo("at most %.2f m/s: %.2f m on a picture up to %.2f s old",
+                      limits.cap_mps, limits.blind_m, limits.max_age_s)  # fmt: skip
+
+    def permit(self) -> Permit:
+        """What is permitted now."""
+        with self._lock:
+            permit = self._governor.permit(rospy.get_time(), time.monotonic())
+        self._log(permit)
+        return permit
+
+    def command(self, v_mps: float, omega_radps: float) -> tuple[float, float, Permit]:
+        """The command as permitted now."""
+        with self._lock:
+            answer = self._governor.command(v_mps, omega_radps, rospy.get_time(), time.monotonic())
+        self._log(answer[2])
+        return answer
+
+    def beat(self) -> None:
+        """Says that the loop has run."""
+        self._heartbeat.publish(robot_messages.now_header())
+
+    def _hear(self, msg: DuckVerdict) -> None:
+        level, stamp_s = robot_messages.verdict_evidence(msg)
+        with self._lock:
+            self._governor.hear(level, stamp_s, rospy.get_time(), time.monotonic())
+
+    def _release(self, _: TriggerRequest) -> TriggerResponse:
+        with self._lock:
+            self._governor.release()
+        rospy.logwarn("released by a person")
+        return TriggerResponse(True, "released; the usual evidence is still needed")
+
+    def _log(self, permit: Permit) -> None:
+        mono_s = time.monotonic()
+        if permit.level is not self._logged and mono_s - self._logged_mono_s >= LOG_S:
+            self._logged, self._logged_mono_s = permit.level, mono_s
+            rospy.loginfo("%s (%s)", permit.level.name, permit.reason)
+
+
+class GovernedDrive:
+    """The only publisher of ~car_cmd."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._car_cmd = rospy.Publisher("~car_cmd", Twist2DStamped, queue_size=1, tcp_nodelay=True)
+        self._port = GovernorPort(limits)
+        rospy.on_shutdown(self._last_zero)
+
+    def drive(self, v_mps: float, omega_radps: float) -> float:
+        """Publishes what is permitted of this command, and the heartbeat; the speed that was permitted (m/s)."""
+        v_mps, omega_radps, _ = self._port.command(v_mps, omega_radps)
+        self._car_cmd.publish(robot_messages.car_cmd(v_mps, omega_radps))
+        self._port.beat()
+        return v_mps
+
+    def _last_zero(self) -> None:
+        """An orderly end need not wait for the watchdog. On a thread of its own: the signal that ends the node may
+        have come in the middle of a publish()."""
+        zero = threading.Thread(target=self._send_zero, daemon=True)
+        zero.start()
+        zero.join(LAST_ZERO_S * 2)
+
+    def _send_zero(self) -> None:
+        self._car_cmd.publish(robot_messages.car_cmd(0.0, 0.0))
+        time.sleep(LAST_ZERO_S)  # rospy's sender thread takes it from here; then the connections are closed

@@ -1,0 +1,65 @@
+"""What every node of ours does at its start, and how it keeps time.
+
+Promise: a bad setting ends the process before anything is published, with one line and exit code 2; a beat goes
+on under /use_sim_time without a /clock, where rospy's timers and rates stand still; a bug in it ends the process,
+so that the silence is heard.
+"""
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from typing import Any, Callable, Dict
+
+import rospy
+
+from duck_protection.nodes.master import MasterWatch
+from duck_protection.settings import SettingsError
+
+REFUSED = 2  # exit code of a node whose settings are bad: starting it again will not help
+
+
+def run_node(name: str, start: Callable[[Dict[str, Any]], None]) -> None:
+    """Runs a node until it is told to end.
+
+    Args:
+        name: The node's name, unless the launch file gives another.
+        start: Takes the private parameters, publishes and subscribes, and returns only at the end (see every()).
+            SettingsError from it is the refusal to start.
+    """
+    rospy.init_node(name)
+    parameters = private_parameters()
+    MasterWatch(copy.deepcopy(parameters)).start()
+    if rospy.get_time() == 0:
+        rospy.logwarn("this node's clock stands at zero: /use_sim_time is set and nobody publishes /clock")
+    try:
+        start(parameters)
+    except SettingsError as err:
+        rospy.logfatal("%s does not start: %s", rospy.get_name(), err)
+        sys.exit(REFUSED)
+
+
+def private_parameters() -> Dict[str, Any]:
+    """All of ~, as it is: unknown keys are for the settings to refuse."""
+    try:
+        return dict(rospy.get_param("~"))
+    except KeyError:
+        return {}
+
+
+def taken(parameters: Dict[str, Any], group: str) -> Dict[str, Any]:
+    """The sub-dictionary of that name, taken out of the parameters; empty when it is not there."""
+    inner = parameters.pop(group, {})
+    if not isinstance(inner, dict):
+        raise SettingsError(f"{group} must be a group of settings, is {inner!r}")
+    return inner
+
+
+def every(period_s: float, tick: Callable[[], None]) -> None:
+    """Calls tick at a steady rate of the monotonic clock until the node ends; a stall is not made up for."""
+    due_s = time.monotonic()
+    while not rospy.is_shutdown():
+        tick()
+        now_s = time.monotonic()
+        due_s = max(due_s + period_s, now_s)
+        time.sleep(due_s - now_s)

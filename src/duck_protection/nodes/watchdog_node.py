@@ -1,0 +1,91 @@
+"""Stops the wheels when the guard's heartbeat falls silent: the wheels driver keeps its last command for ever.
+
+A process of its own, and a small one: it needs neither verdicts nor poses. Guard and watchdog dead at once is not
+covered.
+
+    Parameters: see config/watchdog_node.yaml
+    Subscribers: ~heartbeat (Header), of the node that drives
+    Publishers:  ~car_cmd (Twist2DStamped) and ~wheels_cmd (WheelsCmdStamped), zeros, only in silence
+    Both:        ~emergency_stop (BoolStamped), the flag shared with the joystick: deadman.py says when
+
+Promise: from silence_s of silence on, zeros at every tick, until the heartbeat is back.
+"""
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict
+
+import rospy
+from duckietown_msgs.msg import BoolStamped, Twist2DStamped, WheelsCmdStamped
+from std_msgs.msg import Header
+
+from duck_protection.deadman import Deadman, Orders
+from duck_protection.nodes import robot_messages
+from duck_protection.nodes.ros_node import every, run_node
+from duck_protection.settings import RangeTable, check_ranges, settings_from
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Reasons stand in config/watchdog_node.yaml."""
+
+    rate_hz: float = 20.0
+    silence_s: float = 0.2
+
+    RANGES: ClassVar[RangeTable] = {"rate_hz": (10.0, 100.0), "silence_s": (0.1, 0.4)}
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+class Watchdog:
+    """Hears, and stops the wheels when there is nothing to hear."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._deadman = Deadman(settings.silence_s)
+        self._lock = threading.Lock()
+        self._silent = False
+        self._car_cmd = rospy.Publisher("~car_cmd", Twist2DStamped, queue_size=1, tcp_nodelay=True)
+        self._wheels_cmd = rospy.Publisher("~wheels_cmd", WheelsCmdStamped, queue_size=1, tcp_nodelay=True)
+        # latched: a wheels driver that starts later still hears the last word
+        self._emergency_stop = rospy.Publisher("~emergency_stop", BoolStamped, queue_size=1, latch=True)
+        rospy.Subscriber("~emergency_stop", BoolStamped, self._flag)
+        rospy.Subscriber("~heartbeat", Header, self._beat, queue_size=1, tcp_nodelay=True)
+
+    def tick(self) -> None:
+        """Zeros in silence; nothing otherwise."""
+        with self._lock:
+            orders = self._deadman.orders(time.monotonic())
+        if orders.zero:
+            self._car_cmd.publish(robot_messages.car_cmd(0.0, 0.0))
+            self._wheels_cmd.publish(robot_messages.wheels_zero())
+        if orders.emergency_stop is not None:
+            self._emergency_stop.publish(robot_messages.flag(orders.emergency_stop))
+        self._log(orders)
+
+    def _beat(self, _: Header) -> None:
+        with self._lock:
+            self._deadman.beat(time.monotonic())
+
+    def _flag(self, msg: BoolStamped) -> None:
+        if robot_messages.sender(msg) != rospy.get_name():
+            with self._lock:
+                self._deadman.others_said(msg.data)
+
+    def _log(self, orders: Orders) -> None:
+        if orders.zero is not self._silent:
+            self._silent = orders.zero
+            rospy.logwarn("heartbeat silent: zeros to the wheels" if orders.zero else "heartbeat is back")
+
+
+def start(parameters: Dict[str, Any]) -> None:
+    """Runs the watchdog until the node ends."""
+    settings = settings_from(Settings, parameters)
+    every(1 / settings.rate_hz, Watchdog(settings).tick)
+
+
+def main() -> None:
+    """The executable."""
+    run_node("watchdog_node", start)

@@ -1,0 +1,98 @@
+#!/usr/bin/env python
+"""Starting loudly, and keeping time: a bad setting ends a node with one line; a clock that stands does not stop it."""
+from __future__ import annotations
+
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+from typing import Any, Dict
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import roslib.packages
+import rospy
+import rostest
+from rig import Wheels, pid_of
+from stall_guard import seconds_until, seconds_while, undisturbed
+
+REFUSALS = [
+    ("lane_guard_node", {"governor": {"max_age_s": 9.0}}, "max_age_s must be from 0.05 to 2.0, is 9.0"),
+    ("lane_guard_node", {"governor": {"max_agee_s": 0.4}}, "unknown setting 'max_agee_s'"),
+    ("lane_guard_node", {"governor": 0.4}, "governor must be a group of settings, is 0.4"),
+    ("lane_guard_node", {"mode": "gates"}, "mode must be gate or reading, is 'gates'"),
+    ("lane_guard_node", {"rate_hz": "fast"}, "rate_hz must be of type float, is 'fast'"),
+    ("lane_follower_node", {"controller": {"v_mps": 3.0}}, "v_mps must be from 0.0 to 1.0, is 3.0"),
+    ("lane_follower_node", {"v_mps": 0.2}, "unknown setting 'v_mps'"),
+    ("watchdog_node", {"silence_s": 0.6}, "silence_s must be from 0.1 to 0.4, is 0.6"),
+]
+
+
+def executable(name: str, *arguments: str) -> list:
+    return [roslib.packages.find_node("duck_protection", f"{name}.py")[0], *arguments]
+
+
+class Start(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        rospy.init_node("check_start")
+
+    def refused(self, kind: str, name: str, settings: Dict[str, Any]) -> str:
+        """The one fatal line of a node that must not start."""
+        rospy.set_param(f"/{name}", settings)
+        wheels = Wheels(f"/{name}/car_cmd", wheels_cmd=f"/{name}/wheels_cmd")
+        command = executable(kind, f"__name:={name}")
+        ended = subprocess.run(command, timeout=20, capture_output=True, text=True, check=False)
+        self.assertEqual(ended.returncode, 2, ended.stderr)
+        self.assertEqual(wheels.commands, 0, "nothing is published before the refusal")
+        fatal = [line for line in (ended.stdout + ended.stderr).splitlines() if "FATAL" in line]
+        self.assertEqual(len(fatal), 1, ended.stderr)
+        self.assertNotIn("Traceback", ended.stderr)
+        return fatal[0]
+
+    def test_a_bad_setting_is_refused_in_one_line_with_key_range_and_value(self) -> None:
+        for number, (kind, settings, expected) in enumerate(REFUSALS):
+            with self.subTest(kind=kind, settings=settings):
+                line = self.refused(kind, f"refused_{number}", settings)
+                self.assertIn(f"/refused_{number} does not start: {expected}", line)
+
+    def test_a_bug_in_a_nodes_beat_ends_the_node(self) -> None:
+        """A node that lives on without its beat would be dead and not be started again."""
+        ended = subprocess.run(executable("broken_stub"), timeout=20, capture_output=True, text=True, check=False)
+        self.assertEqual(ended.returncode, 1, ended.stderr)
+        self.assertIn("IndexError", ended.stderr)
+
+    @undisturbed
+    def test_without_a_clock_the_guard_still_says_zero_at_its_rate(self) -> None:
+        """rospy's timers and rates stand still under /use_sim_time without /clock."""
+        rospy.set_param("/use_sim_time", True)
+        wheels = Wheels("/clockless/car_cmd")
+        guard = subprocess.Popen(executable("lane_guard_node", "__name:=clockless"))
+        try:
+            seconds_until(lambda: wheels.commands > 0, 20, "the guard's commands")
+            before = wheels.commands
+            seconds_while(lambda: not wheels.turning, 1.0, "zero without a clock")
+            self.assertGreaterEqual(wheels.commands - before, 15)
+        finally:
+            rospy.delete_param("/use_sim_time")
+            guard.terminate()
+            self.assertEqual(guard.wait(timeout=10), 0, "an orderly end")
+
+    @undisturbed
+    def test_a_node_whose_name_is_taken_ends(self) -> None:
+        """Two guards of one name would both command the wheels."""
+        first = subprocess.Popen(executable("watchdog_node", "__name:=twin"))
+        second = None
+        try:
+            seconds_until(lambda: pid_of("/twin") is not None, 20, "the first one")
+            second = subprocess.Popen(executable("watchdog_node", "__name:=twin"))
+            seconds_until(lambda: first.poll() is not None, 20, "the end of the first one")
+            self.assertIsNone(second.poll())
+        finally:
+            for process in filter(None, (first, second)):
+                process.terminate()
+                process.wait(timeout=10)
+
+
+if __name__ == "__main__":
+    rostest.rosrun("duck_protection", "start", Start)

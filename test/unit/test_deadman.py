@@ -1,0 +1,94 @@
+"""The watchdog's logic: zeros in every silence, and an emergency stop that never undoes a person's."""
+from __future__ import annotations
+
+import math
+from typing import List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duck_protection.deadman import Deadman, Orders
+from duck_protection.fresh import Fresh
+
+SILENCE_S = 0.2
+
+
+def beaten(mono_s: float = 10.0) -> Deadman:
+    """A watchdog that has just heard its first heartbeat."""
+    deadman = Deadman(SILENCE_S)
+    deadman.beat(mono_s)
+    assert deadman.orders(mono_s) == Orders(zero=False)
+    return deadman
+
+
+def test_before_the_first_heartbeat_it_holds_the_wheels_but_leaves_the_shared_flag_alone() -> None:
+    deadman = Deadman(SILENCE_S)
+    assert [deadman.orders(mono_s) for mono_s in (0.0, 0.05, 99.0)] == [Orders(zero=True)] * 3
+
+
+@pytest.mark.parametrize(("silent_s", "zero"), [(0.199, False), (0.2, False), (0.2001, True), (math.nan, True)])
+def test_silence_begins_just_after_its_limit(silent_s: float, zero: bool) -> None:
+    assert beaten(0.0).orders(silent_s).zero is zero
+
+
+def test_the_emergency_stop_is_set_once_per_silence_and_taken_back() -> None:
+    deadman = beaten(10.0)
+    said = [deadman.orders(10.0 + 0.05 * tick) for tick in range(4, 10)]
+    assert said == [Orders(False), Orders(True, True), *[Orders(True)] * 4]
+    deadman.beat(10.5)
+    assert [deadman.orders(10.5), deadman.orders(10.55)] == [Orders(False, False), Orders(False)]
+    assert deadman.orders(11.0) == Orders(True, True)  # the next silence
+
+
+def test_a_persons_stop_before_the_silence_is_never_taken_back() -> None:
+    deadman = beaten(10.0)
+    deadman.others_said(True)
+    assert deadman.orders(11.0) == Orders(True)
+    deadman.beat(12.0)
+    assert deadman.orders(12.0) == Orders(False)
+
+
+def test_a_persons_stop_during_the_silence_is_never_taken_back() -> None:
+    deadman = beaten(10.0)
+    assert deadman.orders(11.0) == Orders(True, True)
+    deadman.others_said(True)
+    deadman.beat(12.0)
+    assert deadman.orders(12.0) == Orders(False)
+
+
+def test_a_stop_that_a_person_cleared_is_not_fought_over() -> None:
+    deadman = beaten(10.0)
+    assert deadman.orders(11.0) == Orders(True, True)
+    deadman.others_said(False)
+    assert deadman.orders(11.1) == Orders(True)  # zeros go on all the same
+    deadman.beat(12.0)
+    assert deadman.orders(12.0) == Orders(False)
+
+
+events = st.lists(st.sampled_from(["beat", "set", "clear", "wait"]), max_size=60)
+
+
+@given(events)
+def test_zeros_exactly_in_silence_and_never_a_clear_over_a_persons_stop(story: List[str]) -> None:
+    deadman, mono_s, beat_s, person = Deadman(SILENCE_S), 0.0, -math.inf, False
+    for event in story:
+        mono_s += 0.25 if event == "wait" else 0.01
+        if event == "beat":
+            deadman.beat(mono_s)
+            beat_s = mono_s
+        elif event in ("set", "clear"):
+            person = event == "set"
+            deadman.others_said(person)
+        orders = deadman.orders(mono_s)
+        assert orders.zero == (mono_s - beat_s > SILENCE_S)
+        assert not (orders.emergency_stop is False and person)
+        assert not (orders.emergency_stop and not orders.zero)
+
+
+@pytest.mark.parametrize(("age_s", "held"), [(0.0, True), (0.25, True), (0.2501, False), (math.nan, False)])
+def test_a_fresh_value_dies(age_s: float, held: bool) -> None:
+    fresh = Fresh[str](0.25)
+    assert fresh.at(8.0) is None
+    fresh.put("command", 8.0)  # eight and a quarter are exact in binary
+    assert (fresh.at(8.0 + age_s) == "command") is held
