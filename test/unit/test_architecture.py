@@ -53,7 +53,7 @@ def test_the_core_reads_no_clock_and_no_file(name: str) -> None:
 
 
 ALLOWED = {
-    "nodes": CORE | {"nodes", "vlm", "simulation", "recording"},
+    "nodes": CORE | {"nodes", "msg", "srv", "vlm", "simulation", "recording"},
     "vlm": CORE | {"vlm"},
     "simulation": CORE | {"simulation"},
     "recording": CORE | {"recording"},

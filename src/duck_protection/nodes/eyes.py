@@ -1,0 +1,95 @@
+"""Which model looks: the settings' backend, opened. Heavy libraries are imported here, when they are needed.
+
+Promise: what can be known to be wrong without loading is a SettingsError at once; what shows while loading is a
+VlmError that says what to do.
+"""
+from __future__ import annotations
+
+import gc
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, ClassVar
+
+import rospkg
+import yaml
+
+from duck_protection.settings import RangeTable, SettingsError, check_ranges
+from duck_protection.vlm.base import Vlm
+
+BACKENDS = ("fastvlm", "scripted")
+
+
+@dataclass(frozen=True)
+class EyeSettings:
+    """The settings of vlm_node; reasons stand in config/vlm_node.yaml."""
+
+    backend: str = "fastvlm"
+    model: str = ""
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int = 0
+    script: str = ""
+    max_batch: int = 4
+    max_queue: int = 8
+    max_deadline_s: float = 60.0
+    max_tokens: int = 256
+    max_image_bytes: int = 8 * 1024 * 1024
+    max_image_pixels: int = 4_200_000
+
+    RANGES: ClassVar[RangeTable] = {
+        "threads": (0, 256),
+        "max_batch": (1, 64),
+        "max_queue": (1, 256),
+        "max_deadline_s": (0.1, 600.0),
+        "max_tokens": (1, 1024),
+        "max_image_bytes": (1_000, 100_000_000),
+        "max_image_pixels": (1_000, 100_000_000),
+    }
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.backend == "remote":
+            raise SettingsError("backend remote is not part of this version; there are fastvlm and scripted")
+        if self.backend not in BACKENDS:
+            raise SettingsError(f"backend must be one of {', '.join(BACKENDS)}, is {self.backend!r}")
+        if self.backend == "scripted" and not self.script:
+            raise SettingsError("script must be the path of a file for backend scripted, is ''")
+
+
+def opener(settings: EyeSettings) -> Callable[[], Vlm]:
+    """What opens the eyes; call it in a thread of your own, it may take a minute.
+
+    Raises:
+        SettingsError: the script is unusable. The returned function raises LoadError or MemoryFullError.
+    """
+    return _scripted(settings.script) if settings.backend == "scripted" else lambda: _fastvlm(settings)
+
+
+def _scripted(script: str) -> Callable[[], Vlm]:
+    from duck_protection.vlm.scripted import ScriptedVlm, lines_from
+
+    try:
+        lines = lines_from(yaml.safe_load(Path(script).read_text(encoding="utf-8")) or [])
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as err:
+        raise SettingsError(f"script {script}: {err}") from err
+    return lambda: ScriptedVlm(lines)
+
+
+def _fastvlm(settings: EyeSettings) -> Vlm:
+    if settings.threads:
+        os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch comes, which is below
+    gc.disable()  # a sixth of the seconds that torch and transformers take to come
+    try:
+        from duck_protection.vlm.fastvlm import FastVlm
+
+        eyes = FastVlm(settings.model or str(_package() / "models" / "duckling"), settings.device, settings.dtype)
+        eyes.warm_up()
+        return eyes
+    finally:
+        gc.enable()
+        gc.freeze()  # a million objects that stay: no need to visit them between verdicts
+
+
+def _package() -> Path:
+    return Path(rospkg.RosPack().get_path("duck_protection"))
