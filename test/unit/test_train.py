@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from tiny import SIZES
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
 from duck_protection.learning.dataset import FrameSet, load, soft_targets
+from duck_protection.learning.reading import choice_logits
+from duck_protection.learning.shipping import save_model
 from duck_protection.learning.thin import thin_config
 from duck_protection.learning.tokenizer import make_tokenizer
-from duck_protection.learning.train import Plan, Training, train
+from duck_protection.learning.train import train
+from duck_protection.learning.training import Plan, Training
 from duck_protection.learning.waking import wake
 from duck_protection.question import Choice, Question
 from duck_protection.verdict import Level
@@ -81,6 +84,22 @@ def test_a_training_leaves_a_model_that_the_engine_loads_and_a_curve(data: Path,
     assert sum(reply.probabilities) == pytest.approx(1, abs=1e-5)
     again = train(data, out, work, QUESTION, replace(PLAN, steps=4), resume=True)
     assert again.step == training.step == 4
+
+
+def test_a_training_reads_a_picture_as_the_engine_does(data: Path, tmp_path: Path) -> None:
+    training = Training(data, QUESTION, PLAN)
+    losses(training, 2)
+    training.model.eval()
+    measured = {"step": 2, "right": 0.0, "stop_said_clear": 0}
+    save_model(training.model, training.tokenizer, QUESTION, asdict(PLAN), measured, tmp_path / "duckling")
+    (batch, _), *_ = training.batches.validation(4)
+    with torch.no_grad():
+        logits = choice_logits(training.model, batch)[:, training.batches.word_ids]
+    numbers = load(data).validation()[::5]
+    pictures = [np.load(data / "frames_384.npy")[number] for number in numbers]
+    replies = FastVlm(str(tmp_path / "duckling"), "cpu").choose(pictures, [QUESTION] * 4)
+    for row, reply in zip(logits, replies):
+        assert reply.probabilities == pytest.approx(row.softmax(-1).tolist(), abs=1e-4)
 
 
 def test_a_training_learns_to_see(data: Path) -> None:
