@@ -24,6 +24,21 @@ OTHER_LANE_M = 0.4 * TILE_M  # from lane centre to lane centre
 Place = Tuple[float, float, float]  # x, y, yaw
 
 
+@dataclass(frozen=True)
+class Crowding:
+    """How full the road is. Shares are probabilities, in the order that the function which draws them names."""
+
+    decoys: float  # multiplies every decoy's probability
+    more_ducks: Tuple[float, float, float]
+    crowd: Tuple[float, float, float, float]
+    yellow: Tuple[float, float, float, float]
+    pose: float  # multiplies how far the robot strays from its lane
+
+
+HARD = Crowding(1.0, (0.65, 0.25, 0.10), (0.35, 0.25, 0.2, 0.2), (0.4, 0.3, 0.2, 0.1), 1.0)
+PLAIN = Crowding(0.5, (0.85, 0.12, 0.03), (0.7, 0.3, 0.0, 0.0), (0.7, 0.3, 0.0, 0.0), 0.7)
+
+
 @dataclass
 class Placement:
     """One frame's arrangement; ducks by their number in the scene, other things by their name."""
@@ -44,27 +59,30 @@ class Placement:
             scene.place(name, x, y, yaw)
 
 
-def choose_placement(path: LanePath, ducks_there: int, rng: np.random.Generator) -> Placement:
+def choose_placement(
+    path: LanePath, ducks_there: int, rng: np.random.Generator, crowding: Crowding = HARD
+) -> Placement:
     """A frame's arrangement on this lane, with at most this many ducks."""
     s = rng.uniform(0, path.length_m)
     d = float(np.clip(rng.normal(0, 0.025), -0.06, 0.06)) if rng.random() < 0.6 else rng.uniform(-0.06, 0.06)
     phi = float(np.clip(rng.normal(0, 0.09), -0.35, 0.35)) if rng.random() < 0.6 else rng.uniform(-0.35, 0.35)
+    d, phi = d * crowding.pose, phi * crowding.pose
     robot = path.pose(s, d, phi)
     bumper = robot.ahead(BUMPER_M)
     start = path.nearest((bumper.x_m, bumper.y_m))
     placement = Placement(robot, d, phi, str(rng.choice(KINDS, p=KIND_SHARES)))
     ducks = rng.permutation(ducks_there).tolist()
-    for along, offset in [*_dangers(placement.kind, rng), *_decoys(rng)]:
+    for along, offset in [*_dangers(placement.kind, rng, crowding), *_decoys(rng, crowding.decoys)]:
         where = _beside(path, start, along, offset, rng)
         if _free(placement, where):
             placement.ducks[ducks.pop()] = where
-    _crowd(placement, path, ducks, rng)
-    _yellow_things(placement, path, start, rng)
+    _crowd(placement, path, ducks, rng, crowding)
+    _yellow_things(placement, path, start, rng, crowding)
     _robots(placement, path, start, rng)
     return placement
 
 
-def _dangers(kind: str, rng: np.random.Generator) -> List[Tuple[float, float]]:
+def _dangers(kind: str, rng: np.random.Generator, crowding: Crowding) -> List[Tuple[float, float]]:
     """(along, offset) of the ducks that matter."""
     if kind == "none":
         return []
@@ -73,36 +91,40 @@ def _dangers(kind: str, rng: np.random.Generator) -> List[Tuple[float, float]]:
     low, high = [(NEAREST_M, 0.45), (0.45, 1.0), (1.0, FARTHEST_M)][int(rng.choice(3, p=(0.47, 0.36, 0.17)))]
     nearest = rng.uniform(low, high)
     spots = [(nearest, rng.uniform(-0.12, 0.12))]
-    more = int(rng.choice(3, p=(0.65, 0.25, 0.10)))
+    more = int(rng.choice(3, p=crowding.more_ducks))
     return spots + [(nearest + rng.uniform(0.02, 0.8), rng.uniform(-0.22, 0.22)) for _ in range(more)]
 
 
-def _decoys(rng: np.random.Generator) -> List[Tuple[float, float]]:
+def _decoys(rng: np.random.Generator, share: float) -> List[Tuple[float, float]]:
     """(along, offset) of harmless ducks: other lane, just outside the limits, behind the white line."""
     spots: List[Tuple[float, float]] = []
-    if rng.random() < 0.40:  # the other lane
+    if rng.random() < 0.40 * share:  # the other lane
         spots += [(rng.uniform(0.05, 2.0), OTHER_LANE_M + rng.uniform(0.01, 0.12)) for _ in range(rng.integers(1, 4))]
-    if rng.random() < 0.30:  # just outside 0.24 m
+    if rng.random() < 0.30 * share:  # just outside 0.24 m
         spots.append((rng.uniform(0.05, 0.8), _side(rng) * rng.uniform(0.245, 0.33)))
-    if rng.random() < 0.15:  # beside the lane but too far ahead to matter
+    if rng.random() < 0.15 * share:  # beside the lane but too far ahead to matter
         spots.append((rng.uniform(0.6, 1.2), _side(rng) * rng.uniform(0.13, 0.24)))
-    if rng.random() < 0.45:  # on the grass to the right, or across both lanes
+    if rng.random() < 0.45 * share:  # on the grass to the right, or across both lanes
         spots += [(rng.uniform(0.1, 2.0), _roadside(rng)) for _ in range(rng.integers(1, 6))]
     return spots
 
 
-def _crowd(placement: Placement, path: LanePath, ducks: List[int], rng: np.random.Generator) -> None:
+def _crowd(
+    placement: Placement, path: LanePath, ducks: List[int], rng: np.random.Generator, crowding: Crowding
+) -> None:
     """Ducks anywhere off the road, sometimes dozens."""
-    count = int(rng.choice([0, 4, 10, 24], p=(0.35, 0.25, 0.2, 0.2)))
+    count = int(rng.choice([0, 4, 10, 24], p=crowding.crowd))
     for _ in range(min(count, len(ducks) - 1)):
         where = _beside(path, rng.uniform(0, path.length_m), 0.0, _roadside(rng) * rng.uniform(1, 2), rng)
         if _lane_distance(path, where) > 0.28 and _free(placement, where):
             placement.ducks[ducks.pop()] = where
 
 
-def _yellow_things(placement: Placement, path: LanePath, start: float, rng: np.random.Generator) -> None:
+def _yellow_things(
+    placement: Placement, path: LanePath, start: float, rng: np.random.Generator, crowding: Crowding
+) -> None:
     """Yellow things beside the road, now and then on it, never where they hide a duck."""
-    for i in range(int(rng.choice([0, 2, 5, 8], p=(0.4, 0.3, 0.2, 0.1)))):
+    for i in range(int(rng.choice([0, 2, 5, 8], p=crowding.yellow))):
         on_road = rng.random() < 0.12
         offset = rng.uniform(-0.15, 0.35) if on_road else _roadside(rng)
         where = _beside(path, start, rng.uniform(0.25, 2.2), offset, rng)

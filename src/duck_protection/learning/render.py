@@ -1,7 +1,8 @@
 """Renders training frames: a robot anywhere on random loops, ducks everywhere, each frame with its truth.
 
-    python -m duck_protection.learning.render --out data/train --n 14000 --seed 1 --workers 2
+    python -m duck_protection.learning.render --out data/plain --n 9000 --seed 3 --scenes plain
 
+Two kinds of scenes: plain (a lit room, few things) and hard (dark halls, coloured lamps, crowds of ducks).
 Writes frames/NNNNNN.jpg (640x480), labels.jsonl (one line a frame) and frames_384.npy (uint8, shape
 (n, 288, 384, 3): the decoded JPEG resized bicubically, without the padding that makes it square).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
@@ -15,18 +16,19 @@ import json
 import multiprocessing
 import os
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 from PIL import Image
 
 from duck_protection.corridor import along_path, true_level
-from duck_protection.learning.placing import Placement, choose_placement
+from duck_protection.learning.placing import HARD, PLAIN, Crowding, Placement, choose_placement
 from duck_protection.simulation.camera import COUNTED_PX, Eye, Lens, Mount
-from duck_protection.simulation.look import random_look
+from duck_protection.simulation.look import Look, random_look
 from duck_protection.simulation.scene import Scene
-from duck_protection.simulation.sensor import encode, expose, random_sensor
+from duck_protection.simulation.sensor import Sensor, encode, expose, plain_sensor, random_sensor
 from duck_protection.simulation.town import BUMPER_M, LanePath, random_town
 
 LOOK_FRAMES = 14  # frames that share a town and a look: a new one costs as much as four frames
@@ -37,17 +39,37 @@ Label = Dict[str, Any]
 Frame = Tuple[bytes, Label]
 
 
-def render_look(seed: int, look: int, numbers: range, split: str) -> List[Frame]:
+def _tidy(look: Look) -> Look:
+    widths = tuple(max(0.045, width) for width in look.duck_widths_m)
+    return replace(look, duck_widths_m=widths, clutter=min(16, look.clutter), darkness=min(0.6, look.darkness))
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What kind of pictures: how full, how the sensor sees, and what is done to a random look."""
+
+    crowding: Crowding
+    sensor: Callable[[np.random.Generator], Sensor]
+    look: Callable[[Look], Look]
+
+
+SCENES = {"hard": Scenes(HARD, random_sensor, lambda look: look), "plain": Scenes(PLAIN, plain_sensor, _tidy)}
+
+
+def render_look(seed: int, look: int, numbers: range, split: str, scenes: str = "hard") -> List[Frame]:
     """These frames of one look, as JPEG bytes and labels. Opens the eye on the first call of a process."""
+    kind = SCENES[scenes]
     rng = np.random.default_rng([seed, look])
     town = random_town(int(rng.integers(2**31)))
-    scene = Scene(town, random_look(int(rng.integers(2**31))), ducks=32, yellow=8, robots=2)
+    scene = Scene(town, kind.look(random_look(int(rng.integers(2**31)))), ducks=32, yellow=8, robots=2)
     eye = _eye()
     eye.wear(random_lens(rng))
     eye.enter(scene)
     path = town.path()
-    return [_render_frame(eye, scene, path, np.random.default_rng([seed, look, n]), n, split, town.name)
-            for n in numbers]
+    return [
+        _render_frame(eye, scene, path, np.random.default_rng([seed, look, n]), n, split, town.name, kind)
+        for n in numbers
+    ]
 
 
 def random_lens(rng: np.random.Generator) -> Lens:
@@ -67,11 +89,11 @@ def random_mount(rng: np.random.Generator) -> Mount:
 
 
 def _render_frame(eye: Eye, scene: Scene, path: LanePath, rng: np.random.Generator, number: int, split: str,
-                  town: str) -> Frame:
-    placement = choose_placement(path, len(scene.duck_width_m), rng)
+                  town: str, kind: Scenes) -> Frame:
+    placement = choose_placement(path, len(scene.duck_width_m), rng, kind.crowding)
     placement.arrange(scene)
     light = eye.look(placement.robot, random_mount(rng))
-    sensor = random_sensor(rng)
+    sensor = kind.sensor(rng)
     jpeg = encode(expose(light, sensor, rng), sensor.quality)
     label = {"file": f"frames/{number:06d}.jpg", **_truth(eye, placement, path), "map": town, "seed": number,
              "split": split, "d_m": round(placement.d_m, 4), "phi_rad": round(placement.phi_rad, 4),
@@ -103,12 +125,12 @@ def _eye() -> Eye:
     return _EYES[0]
 
 
-def _work(job: Tuple[int, int, range, str, str]) -> List[Label]:
+def _work(job: Tuple[int, int, range, str, str, str]) -> List[Label]:
     """Render one look and write its pictures; the labels go back to the parent, which alone writes labels.jsonl."""
-    seed, look, numbers, split, out = job
+    seed, look, numbers, split, out, scenes = job
     small = np.load(Path(out, "frames_384.npy"), mmap_mode="r+")
     labels = []
-    for number, (jpeg, label) in zip(numbers, render_look(seed, look, numbers, split)):
+    for number, (jpeg, label) in zip(numbers, render_look(seed, look, numbers, split, scenes)):
         Path(out, label["file"]).write_bytes(jpeg)
         with Image.open(io.BytesIO(jpeg)) as picture:
             small[number] = np.asarray(picture.convert("RGB").resize(SMALL_PX, Image.Resampling.BICUBIC))
@@ -126,7 +148,7 @@ def _done_looks(labels: Path) -> int:
     return looks
 
 
-def render(out: Path, n: int, seed: int, workers: int, split: str) -> None:
+def render(out: Path, n: int, seed: int, workers: int, split: str, scenes: str = "hard") -> None:
     """Render the data set, or the rest of it, with a progress bar."""
     from tqdm import tqdm
 
@@ -136,7 +158,7 @@ def render(out: Path, n: int, seed: int, workers: int, split: str) -> None:
         np.lib.format.open_memmap(out / "frames_384.npy", "w+", np.uint8, shape).flush()  # type: ignore[no-untyped-call]
     first = _done_looks(out / "labels.jsonl")
     looks = range(first, -(-n // LOOK_FRAMES))
-    jobs = [(seed, k, range(k * LOOK_FRAMES, min(n, (k + 1) * LOOK_FRAMES)), split, str(out)) for k in looks]
+    jobs = [(seed, k, range(k * LOOK_FRAMES, min(n, (k + 1) * LOOK_FRAMES)), split, str(out), scenes) for k in looks]
     os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software rasteriser: one thread a worker, the workers fill the cores
     began, total = time.monotonic(), 0
     with multiprocessing.get_context("spawn").Pool(workers) as pool, (out / "labels.jsonl").open("a") as file, tqdm(
@@ -158,8 +180,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--split", help="written into each label (default: the folder's name)")
+    parser.add_argument("--scenes", choices=sorted(SCENES), default="plain")
     args = parser.parse_args()
-    render(args.out, args.n, args.seed, args.workers, args.split or args.out.resolve().name)
+    render(args.out, args.n, args.seed, args.workers, args.split or args.out.resolve().name, args.scenes)
 
 
 if __name__ == "__main__":

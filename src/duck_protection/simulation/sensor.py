@@ -58,6 +58,23 @@ def random_sensor(rng: np.random.Generator) -> Sensor:
     )
 
 
+def plain_sensor(rng: np.random.Generator) -> Sensor:
+    """A sensor for training in a lit room: what a tidy laboratory's camera shows."""
+    cast = rng.uniform(0.92, 1.08, 3)
+    shakes = rng.random() < 0.25
+    return Sensor(
+        exposure=float(np.exp(rng.uniform(*np.log((0.75, 1.6))))),
+        cast=(float(cast[0]), float(cast[1]), float(cast[2])),
+        gamma=float(rng.uniform(0.85, 1.2)),
+        vignette=float(rng.uniform(0.0, 0.4)),
+        defocus_px=float(rng.uniform(0.0, 0.9)),
+        motion_px=float(rng.uniform(2, 8)) if shakes else 0.0,
+        motion_rad=float(rng.normal(0, 0.5)),
+        noise=float(rng.uniform(LEAST_NOISE, 4.0)),
+        quality=int(rng.integers(72, 96)),
+    )
+
+
 def drive_sensor(rng: np.random.Generator, speed_mps: float, omega_radps: float) -> Sensor:
     """A sensor for a drive: a good camera in a lit room, blurred by the robot's own turning."""
     return Sensor(

@@ -1,0 +1,160 @@
+"""A training in progress: one step, one look at how it is going, and everything that a later process needs to go on.
+
+Knows no files and no command line (train.py). Promise: a step depends on the plan, the data and the state alone.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim.swa_utils import AveragedModel
+from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
+
+from duck_protection.learning import lessons
+from duck_protection.learning.dataset import load
+from duck_protection.learning.lesson_batches import IGNORED, Batch, Batches
+from duck_protection.learning.reading import choice_logits, hidden_states, soft_loss
+from duck_protection.learning.thin import DUCKLING, Sizes, thin_config
+from duck_protection.learning.tokenizer import make_tokenizer
+from duck_protection.learning.tutor import Tutor, see
+from duck_protection.learning.waking import wake
+from duck_protection.question import Question
+
+FREE_WEIGHT = 0.2  # of the free questions' loss beside the verdict's
+TUTOR_WEIGHT = 0.3  # of the loss about where the ducks are
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train."""
+
+    steps: int
+    seed: int = 1
+    batch: int = 16
+    peak_rate: float = 1.5e-3
+    warm_up: int = 150
+    weight_decay: float = 0.05
+    average: float = 0.998  # weight of the past in the averaged weights: about 500 steps
+    check_every: int = 250
+    check_frames: int = 480
+    sizes: Sizes = DUCKLING
+    compile_tower: bool = True
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step: a linear start, then half a cosine down to a hundredth."""
+        if step < self.warm_up:
+            return self.peak_rate * (step + 1) / self.warm_up
+        done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
+        return self.peak_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, done))) / 2)
+
+
+class Training:
+    """A training in progress: weights, their average, optimiser, and what was measured on the way."""
+
+    def __init__(self, data: Path, question: Question, plan: Plan) -> None:
+        self.plan, self.question, self.step = plan, question, 0
+        self.curve: List[Dict[str, float]] = []
+        self.tokenizer = make_tokenizer(
+            [question.prompt, *lessons.PROMPTS, *lessons.answers()], list(question.words)
+        )
+        tokens = plan.sizes.image_tokens
+        self.batches = Batches(load(data), question, self.tokenizer, tokens, plan.batch, plan.seed)
+        torch.manual_seed(plan.seed)
+        self.model = FastVlmForConditionalGeneration(thin_config(self.tokenizer, plan.sizes)).train()
+        wake(self.model.model.vision_tower.timm_model, self.batches.at(0).pixels)
+        self.average = AveragedModel(self.model, multi_avg_fn=_averaging(plan.average), use_buffers=True)
+        self.tutor = Tutor(plan.sizes.widths[2], 2 * plan.sizes.widths[-1])
+        self._all = [*self.model.parameters(), *self.tutor.parameters()]
+        decayed, others = [p for p in self._all if p.ndim >= 2], [p for p in self._all if p.ndim < 2]
+        groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(0.9, 0.98), fused=True)
+        self._see = torch.compile(see, dynamic=False) if plan.compile_tower else see
+
+    def advance(self) -> float:
+        """One step; returns its loss."""
+        batch = self.batches.at(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.rate(self.step)
+        loss = self.loss_of(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._all, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update_parameters(self.model)
+        self.step += 1
+        return float(loss.detach())
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """The verdict's token, and with smaller weights the end after it, the free answers and the tutor's cells."""
+        word_ids, taught = self.batches.word_ids, batch.targets != IGNORED
+        with sdpa_kernel([SDPBackend.MATH]), torch.autocast("cpu", torch.bfloat16):
+            middle, tokens = self._see(self.model.model.vision_tower.timm_model, batch.pixels)
+            hidden = hidden_states(self.model, batch, tokens)
+            verdict = self.model.lm_head(hidden[: len(batch.pixels), batch.answer_at - 1]).float()
+            free = self.model.lm_head(hidden[taught]).float()
+            tutored = self.tutor.loss(middle, tokens, batch.cells)
+        said = FREE_WEIGHT * functional.cross_entropy(free, batch.targets[taught])
+        return soft_loss(verdict, batch.choices, word_ids) + said + TUTOR_WEIGHT * tutored
+
+    @torch.no_grad()
+    def check(self) -> Dict[str, float]:
+        """How the averaged weights do on validation frames, likeliest choice, no thresholds."""
+        self.average.eval()
+        stop, clear = (self._index(level) for level in ("STOP", "CLEAR"))
+        right = missed = count = 0
+        loss = 0.0
+        for batch, truth in self.batches.validation(self.plan.check_frames):
+            said = choice_logits(self.average.module, batch)
+            loss += float(soft_loss(said, batch.choices, self.batches.word_ids)) * len(truth)
+            best = said[:, self.batches.word_ids].argmax(1)
+            right += int((best == truth).sum())
+            missed += int(((truth == stop) & (best == clear)).sum())
+            count += len(truth)
+        count = max(1, count)
+        return {"validation_loss": loss / count, "right": right / count, "stop_said_clear": missed}
+
+    def _index(self, level: str) -> int:
+        return [choice.level.name for choice in self.question.choices].index(level)
+
+    def state(self) -> Dict[str, Any]:
+        """Everything that --resume needs; tensors and plain values only."""
+        return {
+            "step": self.step,
+            "curve": self.curve,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "tutor": self.tutor.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def start_from(self, state: Dict[str, Any]) -> None:
+        """Take over another training's weights, and nothing else of it; the average begins anew."""
+        self.model.load_state_dict(state["model"])
+        self.tutor.load_state_dict(state["tutor"])
+
+    def restore(self, state: Dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.step, self.curve = state["step"], state["curve"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.tutor.load_state_dict(state["tutor"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _averaging(most: float) -> Callable[[List[Tensor], List[Tensor], Any], None]:
+    """An exponential average that soon forgets where it began: its memory grows with the count, up to most."""
+
+    def average(averages: List[Tensor], values: List[Tensor], count: Any) -> None:
+        share = 1 - min(most, (1 + int(count)) / (10 + int(count)))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, values, share)
+        else:
+            torch._foreach_copy_(averages, values)
+
+    return average
