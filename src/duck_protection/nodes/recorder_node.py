@@ -167,7 +167,8 @@ class RecorderNode:
         files = f"{shown(self._out / 'demo.mp4')}, .png, .json"
         timeline.write(self._out / "demo.png", self._recorder.drive, summary, self._settings.title)
         troubles += troubles_of(summary)
-        keys: Dict[str, Any] = {"title": self._settings.title, "model": self._model, **asdict(summary)}
+        model = self._model.split(": ", 1)[-1]  # of "ready: NAME"
+        keys: Dict[str, Any] = {"title": self._settings.title, "model": model, **asdict(summary)}
         keys.update(troubles=troubles, frames_not_in_video=self._recorder.left_out)
         results.write_json(self._out / "demo.json", results.envelope("demo/1", **keys))
         Console(highlight=False).print(report(summary, files, troubles))
