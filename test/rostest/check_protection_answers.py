@@ -65,7 +65,7 @@ class Answers(unittest.TestCase):
         stamps = [verdict.header.stamp for verdict in self.ear.since(begun_s)]
         self.assertEqual(stamps, sorted(stamps))
         sent = [stamp for sent_s, stamp in self.camera.sent if begun_s + 0.1 < sent_s < begun_s + 1.9]
-        self.assertGreaterEqual(len(set(sent) & set(stamps)), len(sent) - 1)
+        self.assertGreaterEqual(len(set(sent) & set(stamps)), 0.9 * len(sent))  # a busy machine may replace a frame
         self.assertGreaterEqual(len(stamps), len(set(stamps)) + 10)  # the tick's repetitions
 
     @undisturbed
@@ -100,6 +100,7 @@ class Answers(unittest.TestCase):
             check = rospy.ServiceProxy(f"{NODE}/check", CheckRoad)
             while time.monotonic() < ends_s:
                 answers.append(check("").verdict.reason.split(":")[0])
+                time.sleep(0.05)  # people, no flood
 
         threads = [threading.Thread(target=people, daemon=True) for _ in range(3)]
         begun_s = time.monotonic()

@@ -1,8 +1,8 @@
 """What every node of ours does at its start, and how it keeps time.
 
 Promise: a bad setting ends the process before anything is published, with one line and exit code 2; a beat goes
-on under /use_sim_time without a /clock, where rospy's timers and rates stand still; a bug in it ends the process,
-so that the silence is heard.
+on under /use_sim_time without a /clock, where rospy's timers and rates stand still, and with a master that is
+frozen or cut off; a bug in it ends the process, so that the silence is heard.
 """
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import time
 from typing import Any, Callable, Dict
 
 import rospy
+from rospy.impl.paramserver import get_param_server_cache
 
 from duck_protection.nodes.master import MasterWatch
 from duck_protection.settings import SettingsError
 
+OMIT_TOPICS = "/rosout_disable_topics_generation"  # ROS's name for: log lines without the list of our topics
 REFUSED = 2  # exit code of a node whose settings are bad: starting it again will not help
 
 
@@ -28,6 +30,7 @@ def run_node(name: str, start: Callable[[Dict[str, Any]], None]) -> None:
             SettingsError from it is the refusal to start.
     """
     rospy.init_node(name)
+    _log_without_asking()
     parameters = private_parameters()
     MasterWatch(copy.deepcopy(parameters)).start()
     if rospy.get_time() == 0:
@@ -37,6 +40,15 @@ def run_node(name: str, start: Callable[[Dict[str, Any]], None]) -> None:
     except SettingsError as err:
         rospy.logfatal("%s does not start: %s", rospy.get_name(), err)
         sys.exit(REFUSED)
+
+
+def _log_without_asking() -> None:
+    """Makes rospy's log ask the master never again.
+
+    With every line it asks whether OMIT_TOPICS is set, without a deadline, unless the answer is in its cache; an
+    unset one never is. A master that is frozen or cut off would stop whatever loop logs.
+    """
+    get_param_server_cache().set(OMIT_TOPICS, rospy.get_param(OMIT_TOPICS, False))
 
 
 def private_parameters() -> Dict[str, Any]:
