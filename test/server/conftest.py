@@ -9,11 +9,13 @@ from typing import Any, Iterator, List
 import pytest
 from server_kit import PROMPT, Client, ready, serving
 
+from duck_protection.question import Choice, Question
 from duck_protection.server.plain_engine import PlainEngine
 from duck_protection.server.service import Model
 from duck_protection.server.settings import ServerSettings
+from duck_protection.verdict import Level
 from duck_protection.vlm.batching import Batcher
-from duck_protection.vlm.scripted import ScriptedVlm, lines_from
+from duck_protection.vlm.scripted import Line, ScriptedVlm, lines_from
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def scripted() -> Iterator[Any]:
 
     @contextmanager
     def serve(script: list, **settings: Any) -> Iterator[Any]:
-        vlm = ScriptedVlm(lines_from(script))
+        vlm = ScriptedVlm([line if isinstance(line, Line) else lines_from([line])[0] for line in script])
         batcher = Batcher(vlm)
         batchers.append(batcher)
         model = Model(batcher, PlainEngine(vlm, 1024))
@@ -78,3 +80,9 @@ def tiny(tiny_model: Model) -> Iterator[Client]:
     """A server with the tiny FastVLM, for all tests that do not disturb it."""
     with serving(tiny_model, slots=4) as client:
         yield ready(client)
+
+
+@pytest.fixture
+def road() -> Question:
+    choices = (Choice("Clear", Level.CLEAR), Choice("Slow", Level.SLOW), Choice("Stop", Level.STOP))
+    return Question("road", 1, "Is a duck in your way?", choices)

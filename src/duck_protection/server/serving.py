@@ -5,6 +5,7 @@ Promise: on SIGTERM or SIGINT the socket closes, what has begun is finished with
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import threading
 from types import FrameType
@@ -74,6 +75,10 @@ class HttpServer:
         """
         load_in_background(self.service, self._load, self._failed)
         LOG.info("listening on %s", self.url)
+        if threading.current_thread() is threading.main_thread():
+            # uvicorn raises the signal again when it has stopped; this makes a clean stop end with exit code 0.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._ask_to_stop)
         try:
             self._server.run([self._socket])
         finally:
@@ -93,6 +98,9 @@ class HttpServer:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(self.service.settings.drain_s + 5.0)
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self._server.should_exit = True
 
     def _failed(self, err: Exception) -> None:
         self._error = err
