@@ -89,8 +89,14 @@ class HttpServer:
 
     def start(self) -> None:
         """Serves in a thread, beside something else (vlm_node); signals are that one's matter."""
-        self._thread = threading.Thread(target=self.run, name="http", daemon=True)
+        self._thread = threading.Thread(target=self._run_beside, name="http", daemon=True)
         self._thread.start()
+
+    def _run_beside(self) -> None:
+        try:
+            self.run()
+        except Exception as err:  # the process goes on without HTTP, and says so
+            LOG.error("the HTTP server has ended: %s", err)
 
     def stop(self) -> None:
         """Ends what start() began: finishes what has begun, as on SIGTERM."""
