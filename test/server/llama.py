@@ -43,8 +43,9 @@ def llama_server(folder: Path, tokenizer: Any) -> Iterator[Client]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     binary, environment = _command()
-    command = [binary, "-m", str(text), "--mmproj", str(vision), "--host", "127.0.0.1", "--port", str(port), "-c", "4096",
-               "-np", "4", "-t", "1", "--metrics", "--slots", "--api-key", KEY, "--alias", "tiny"]  # fmt: skip
+    command = [binary, "-m", str(text), "--mmproj", str(vision), "--host", "127.0.0.1", "--port", str(port),
+               "-c", "4096", "-np", "4", "-t", "1", "--metrics", "--slots",
+               "--api-key", KEY, "--alias", "tiny"]  # fmt: skip
     with (folder / "llama.log").open("wb") as log:
         running = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     client = Client(f"http://127.0.0.1:{port}")

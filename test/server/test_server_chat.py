@@ -151,7 +151,9 @@ def test_logprobs_count_and_add_up(tiny: Client) -> None:
         top = [other["logprob"] for other in token["top_logprobs"]]
         assert len(top) == 5 and top == sorted(top, reverse=True) and sum(map(math.exp, top)) <= 1 + 1e-6
         assert bytes(token["bytes"]).decode("utf-8", "replace") == token["token"]
-    assert len(tiny.chat(max_tokens=1, logprobs=True).json["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 20
+    assert (
+        len(tiny.chat(max_tokens=1, logprobs=True).json["choices"][0]["logprobs"]["content"][0]["top_logprobs"]) == 20
+    )
 
 
 @pytest.mark.parametrize("fields, pattern", [

@@ -1,4 +1,4 @@
-"""Stock clients, unchanged: the openai package, curl; and schemathesis, which tries everything that the schema allows."""
+"""Stock clients, unchanged: the openai package and curl."""
 
 from __future__ import annotations
 

@@ -89,7 +89,10 @@ def test_a_text_chat(server: Client) -> None:
 def test_pictures_count_as_tokens(server: Client) -> None:
     def tokens(*pictures: int) -> int:
         parts = [{"type": "image_url", "image_url": {"url": data_uri(seed)}} for seed in pictures]
-        words = {"type": "text", "text": "and"}  # between: llama.cpp's newer builds merge neighbours as a video's frames
+        words = {
+            "type": "text",
+            "text": "and",
+        }  # between: llama.cpp's newer builds merge neighbours as a video's frames
         message = {"role": "user", "content": [words, *(part for picture in parts for part in (picture, words))]}
         return int(server.chat([message], max_tokens=1).json["usage"]["prompt_tokens"])
 

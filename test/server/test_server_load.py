@@ -148,14 +148,14 @@ def test_a_decision_of_a_broken_model_is_an_error_not_a_number(scripted: Any) ->
 
 def test_verdicts_go_before_a_chats_next_token(scripted: Any, road: Any) -> None:
     """While a long chat runs, each verdict waits for one token at most, not for the answer."""
-    with scripted([{"text": "duck " * 400, "delay_s": 0.02}], slots=1) as (client, vlm, batcher):
-        with ThreadPoolExecutor(1) as pool:
-            talk = pool.submit(client.chat, max_tokens=-1, deadline_s=3)
-            wait_until(lambda: busy(client) == 1)
-            frame = np.zeros((48, 64, 3), dtype=np.uint8)
-            for _ in range(5):
-                batcher.choose(frame, road, time.monotonic() + 1.0)
-            assert not talk.done() and vlm.batches == [1] * 5
+    script = [{"text": "duck " * 400, "delay_s": 0.02}]
+    with scripted(script, slots=1) as (client, vlm, batcher), ThreadPoolExecutor(1) as pool:
+        talk = pool.submit(client.chat, max_tokens=-1, deadline_s=3)
+        wait_until(lambda: busy(client) == 1)
+        frame = np.zeros((48, 64, 3), dtype=np.uint8)
+        for _ in range(5):
+            batcher.choose(frame, road, time.monotonic() + 1.0)
+        assert not talk.done() and vlm.batches == [1] * 5
 
 
 def test_health_answers_while_the_model_works(tiny: Client) -> None:
@@ -181,7 +181,7 @@ def test_health_answers_while_the_model_works(tiny: Client) -> None:
     assert sorted(took)[15] < 0.05
 
 
-SCRIPT = '- {text: "%s", delay_s: 0.02}\n' % " ".join(["duck"] * 60)
+SCRIPT = f'- {{text: "{" ".join(["duck"] * 60)}", delay_s: 0.02}}\n'
 
 
 @pytest.fixture
@@ -193,7 +193,8 @@ def process(tmp_path: Path) -> Any:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "duck_protection.server", "--backend", "scripted", "--port", str(port),
-               "--script", str(tmp_path / "script.yaml"), "--api-key-file", str(tmp_path / "key"), "--slots", "1"]  # fmt: skip
+               "--script", str(tmp_path / "script.yaml"), "--api-key-file",
+               str(tmp_path / "key"), "--slots", "1"]  # fmt: skip
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(command, stderr=log, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     client = Client(f"http://127.0.0.1:{port}")

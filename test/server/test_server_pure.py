@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 
 import numpy as np
@@ -28,7 +29,10 @@ def chat(fields: str = "") -> wire.ChatRequest:
     return wire.parse(wire.ChatRequest, b"{" + HELLO + (b", " + fields.encode() if fields else b"") + b"}")
 
 
-@given(st.text(alphabet="abé🦆 ", max_size=30), st.lists(st.text(alphabet="abé🦆 ", min_size=1, max_size=3), max_size=3),
+LETTERS = "abé🦆 "
+
+
+@given(st.text(LETTERS, max_size=30), st.lists(st.text(LETTERS, min_size=1, max_size=3), max_size=3),
        st.integers(1, 5))  # fmt: skip
 def test_pieces_join_to_the_text_before_the_first_stop(text: str, stops: list, size: int) -> None:
     stream, data, out = TextStream(stops), text.encode(), ""
@@ -83,7 +87,11 @@ def test_drawing_follows_the_softmax_at_its_temperature() -> None:
 
 def test_penalties_turn_away_from_what_was_said() -> None:
     logits = np.array([1.0, 0.9], dtype=np.float32)
-    for wishes in (Sampling(0, presence_penalty=0.5), Sampling(0, frequency_penalty=0.5), Sampling(0, repeat_penalty=2)):
+    for wishes in (
+        Sampling(0, presence_penalty=0.5),
+        Sampling(0, frequency_penalty=0.5),
+        Sampling(0, repeat_penalty=2),
+    ):
         sampler = sampling.Sampler(wishes, {})
         assert [sampler.choose(logits) for _ in range(2)] == [0, 1]
 
@@ -117,7 +125,7 @@ def test_all_names_of_max_tokens(name: str) -> None:
     ('"structured_outputs": {"structural_tag": {}}', "structural_tag"), ('"guided_choice": []', "guided_choice"),
     ('"structured_outputs": {"choice": []}', "choice"), ('"structured_outputs": {"choice": [""]}', "choice"),
     ('"tools": [{"type": "function"}]', "tools"), ('"logit_bias": [[1]]', "logit_bias"),
-    ('"stop": ["%s"]' % ("x" * 300), "stop"), ('"seed": "lucky"', "seed"),
+    (f'"stop": ["{"x" * 300}"]', "stop"), ('"seed": "lucky"', "seed"),
 ])  # fmt: skip
 def test_what_cannot_be_kept_is_refused_by_name(fields: str, word: str) -> None:
     with pytest.raises(ApiError) as refusal:
@@ -126,7 +134,8 @@ def test_what_cannot_be_kept_is_refused_by_name(fields: str, word: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b'{"messages": 3}', b"{}", b'{"messages": [3]}', b"\xff",
-                                  b'{"messages": [{"role": "user", "content": "\\ud800"}]}', b"[" * 100_000])  # fmt: skip
+                                  b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+                                  b"[" * 100_000])  # fmt: skip
 def test_what_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(ApiError) as refusal:
         wire.parse(wire.ChatRequest, body)
@@ -134,7 +143,9 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
 
 
 def test_a_refusal_never_repeats_the_picture() -> None:
-    body = b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 7, "x": "SECRET"}}]}]}'
+    body = (
+        b'{"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 7, "x": "SECRET"}}]}]}'
+    )
     with pytest.raises(ApiError) as refusal:
         wire.parse(wire.ChatRequest, body)
     assert "SECRET" not in refusal.value.message and len(refusal.value.message) < 300
@@ -167,8 +178,8 @@ def test_every_other_url_is_refused(url: str) -> None:
 
 
 def test_too_many_pictures_and_too_many_pixels_are_refused() -> None:
-    part = '{"type": "image_url", "image_url": {"url": "%s"}}' % data_uri()
-    body = '{"messages": [{"role": "user", "content": [%s, %s]}]}' % (part, part)
+    part = {"type": "image_url", "image_url": {"url": data_uri()}}
+    body = json.dumps({"messages": [{"role": "user", "content": [part, part]}]})
     request = wire.parse(wire.ChatRequest, body.encode())
     assert len(asking(request, Intake(most_images=2)).turns[0].parts) == 2
     for intake in (Intake(most_images=1), Intake(FrameLimits(max_pixels=100))):
@@ -177,7 +188,8 @@ def test_too_many_pictures_and_too_many_pixels_are_refused() -> None:
 
 
 def test_decisions_need_one_picture_and_two_words() -> None:
-    good = '{"images": ["%s"], "questions": {"q": {"instructions": "?", "criteria": {"a": "x", "b": "y"}}}}' % data_uri()
+    question = {"instructions": "?", "criteria": {"a": "x", "b": "y"}}
+    good = json.dumps({"images": [data_uri()], "questions": {"q": question}})
     _, questions = decisions(wire.parse(wire.DecisionRequest, good.encode()), Intake())
     assert questions[0].words == ("a", "b")
     for bad in (good.replace('"images"', '"x"'), good.replace(', "b": "y"', ""), good.replace('"?"', '"  "')):
@@ -187,7 +199,8 @@ def test_decisions_need_one_picture_and_two_words() -> None:
 
 @pytest.mark.parametrize("bad", [
     {"host": "0.0.0.0"}, {"host": "::"}, {"host": "192.168.1.5"}, {"host": "robot.local"}, {"keys": ("short",)},
-    {"keys": ("has a space",)}, {"keyless_from": ("nonsense",)}, {"port": 70000}, {"deadline_s": math.nan}, {"slots": 0},
+    {"keys": ("has a space",)}, {"keyless_from": ("nonsense",)}, {"port": 70000}, {"deadline_s": math.nan},
+    {"slots": 0},
 ])  # fmt: skip
 def test_unsafe_or_absurd_settings_do_not_start(bad: dict) -> None:
     with pytest.raises(SettingsError):

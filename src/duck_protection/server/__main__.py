@@ -1,4 +1,5 @@
 """python -m duck_protection.server: serves a model over HTTP until SIGTERM."""
+
 from __future__ import annotations
 
 import argparse
@@ -20,7 +21,9 @@ LISTS = {"allow_keyless_from": "keyless_from", "cors_origin": "origins"}
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The exit code: 0 after a clean stop, 1 when it cannot start, 2 for wrong arguments."""
-    args = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    # roslaunch adds __name:=... and __log:=... to whatever it starts
+    args = _parser().parse_args([word for word in given if ":=" not in word])
     logging.basicConfig(level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     choice = ModelChoice(args.backend, args.model, args.device, args.dtype, args.script)
     try:
@@ -87,5 +90,10 @@ def _warn(settings: ServerSettings) -> None:
         LOG.warning("image URLs are fetched from wherever a client says")
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The command fastvlm-server."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,4 +1,5 @@
 """What the server tells about itself: /v1/models, /props, /slots, in llama.cpp's shapes."""
+
 from __future__ import annotations
 
 import time

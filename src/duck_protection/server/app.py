@@ -3,6 +3,7 @@
 Runs under uvicorn (serving.py) or any other ASGI server. Promise: no route touches the model on the event loop, so
 /health answers while the model works; every error has llama.cpp's body.
 """
+
 from __future__ import annotations
 
 from typing import Any, Dict, Type

@@ -3,6 +3,7 @@
 Promise: everything here is pure and may run in any thread; whatever cannot be kept is refused with 400, and of two
 constraints none is silently dropped.
 """
+
 from __future__ import annotations
 
 import json

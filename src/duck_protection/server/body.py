@@ -1,4 +1,5 @@
 """Reading a request's body, and noticing that its client has gone."""
+
 from __future__ import annotations
 
 import asyncio

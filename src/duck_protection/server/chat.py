@@ -3,6 +3,7 @@
 Promise: a refusal comes before the first byte of a stream; a client that goes away frees its slot at the next token;
 an answer that the model does not give in time is a 503, whatever the model does.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -66,9 +67,7 @@ def _prepared(service: Service, body: bytes) -> Tuple[ChatRequest, Asking, Promp
     return chat, replace(asked, wanted=engine.check(asked.wanted)), engine.read(asked.turns)
 
 
-def _jobs(
-    service: Service, chat: ChatRequest, asked: Asking, prompt: Prompt, put: Callable[[Item], None]
-) -> List[Job]:
+def _jobs(service: Service, chat: ChatRequest, asked: Asking, prompt: Prompt, put: Callable[[Item], None]) -> List[Job]:
     deadline_s = min(float(chat.deadline_s or service.settings.deadline_s), service.settings.deadline_s)
     ends_s = time.monotonic() + deadline_s
     most = chat.t_max_predict_ms or -1

@@ -3,6 +3,7 @@
 Promise: one picture and one question give exactly the tokens of vlm/chatml.py, so that a chat's first token and a
 verdict are the same reading; nothing in a message can act as markup; a message's parts stand on lines of their own.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

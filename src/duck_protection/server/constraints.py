@@ -4,6 +4,7 @@ The work is done by llguidance, which llama.cpp and vLLM use too. Promise: compi
 be kept, in words; an answer under a compiled constraint is at every step the beginning of one that fits, and ended()
 says when nothing more can follow.
 """
+
 from __future__ import annotations
 
 import json

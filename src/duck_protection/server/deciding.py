@@ -3,6 +3,7 @@
 The shape is that of /v1/systemone (choice and noul), with the off-mass that a verdict needs. Promise: probabilities are
 those of vlm_node's ~infer for the same picture, prompt and words, because the same batcher answers both.
 """
+
 from __future__ import annotations
 
 import asyncio

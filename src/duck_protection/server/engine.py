@@ -4,6 +4,7 @@ Answers: what is a chat to a model? Turns of text and pictures go in, tokens com
 torch_engine.TorchEngine (FastVLM, everything) and plain_engine.PlainEngine (any Vlm, plain text only).
 Promise: an engine refuses in check() what it cannot keep; after that it keeps it or fails.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -3,6 +3,7 @@
 Promise: every refusal is an ApiError, made here, so that status, type and body always belong together. Messages name
 the field and the limit and repeat nothing of pictures or keys.
 """
+
 from __future__ import annotations
 
 from typing import Any, Dict, Mapping

@@ -3,6 +3,7 @@
 Promise: without permission no byte of a body is read; a key is compared in constant time and never logged; every reply
 carries X-Request-Id, and a route that fails unforeseen answers 500 in the usual words.
 """
+
 from __future__ import annotations
 
 import hmac

@@ -1,4 +1,5 @@
 """From a name to a model that can be served: the same FastVlm and Batcher as vlm_node's, with an engine on top."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """The counters as Prometheus reads them, under llama.cpp's names, and a few of our own."""
+
 from __future__ import annotations
 
 from typing import Iterator

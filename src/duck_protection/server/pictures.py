@@ -3,6 +3,7 @@
 Promise: no file is ever opened, no address is asked unless fetching was switched on, and then within a deadline and a
 size, without redirects; a picture that is cut short, broken or too large is refused with 400, never judged.
 """
+
 from __future__ import annotations
 
 import base64

@@ -3,6 +3,7 @@
 For the scripted model and for backends that give text alone. Promise: what generate() cannot keep (constraints,
 logprobs, several pictures) is refused with 400; sampling parameters are wishes, and a greedy answer grants them all.
 """
+
 from __future__ import annotations
 
 from typing import Iterator, List, Sequence, Tuple

@@ -3,6 +3,7 @@
 Knows no HTTP. Promise: the same keys in the same places as in recordings of a real llama-server (docs/server.md lists
 the exceptions); all chunks of one answer carry one id.
 """
+
 from __future__ import annotations
 
 import json

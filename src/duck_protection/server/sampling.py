@@ -4,6 +4,7 @@ Answers: given logits, history and wishes, which token id, and how likely was it
 bias and penalties, then top_k, top_p, min_p, then temperature. Promise: the same seed and logits give the same token;
 a token that the mask forbids is never chosen; logprobs are of the model itself, before any of this.
 """
+
 from __future__ import annotations
 
 from typing import List, Mapping, Optional, Sequence, Tuple

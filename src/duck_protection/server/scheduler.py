@@ -4,6 +4,7 @@ Answers: may this request wait, when does it begin, when must it end? Knows no H
 exactly one end (a reason or an error); a cancelled or late one frees its slot at the next token; nothing waits beyond
 its deadline; after drain() nothing new is accepted, and what has begun is finished.
 """
+
 from __future__ import annotations
 
 import logging

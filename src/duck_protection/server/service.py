@@ -3,6 +3,7 @@
 Promise: until ready every request is refused with 503 "Loading model"; once stopping, what has begun is finished and
 the rest refused.
 """
+
 from __future__ import annotations
 
 import threading

@@ -3,6 +3,7 @@
 Promise: settings that exist are usable, and listening beyond this machine without a key needs an explicit list of
 client addresses.
 """
+
 from __future__ import annotations
 
 import ipaddress

@@ -3,6 +3,7 @@
 Answers transformers' attention layers (update) and the engine (rows, lengths). Promise: a slot never sees another
 slot's keys, whatever their lengths; memory is taken once, at start.
 """
+
 from __future__ import annotations
 
 from typing import List, Sequence, Tuple

@@ -1,4 +1,5 @@
 """Counters of what was served, in the words of llama.cpp's /metrics. Written by one thread, read by any."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -3,6 +3,7 @@
 Promise: the pieces joined are the whole text up to the first stop string, and no piece has to be taken back: bytes of
 an unfinished character and text that may be the beginning of a stop string are held back until it is decided.
 """
+
 from __future__ import annotations
 
 import codecs

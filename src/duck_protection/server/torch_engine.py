@@ -3,6 +3,7 @@
 Shares the model's weights with whoever made it (vlm_node's FastVlm): nothing here copies or changes them.
 Promise: answers in one pass do not touch each other; what check() let pass is kept; a failed begin() leaves no trace.
 """
+
 from __future__ import annotations
 
 import threading

@@ -3,6 +3,7 @@
 Works for Qwen2's kind of tokenizer (byte-level BPE), read from tokenizer.json by the tokenizers library.
 Promise: the bytes of the tokens of a text, joined, are the text.
 """
+
 from __future__ import annotations
 
 from typing import Dict, FrozenSet, Sequence

@@ -3,6 +3,7 @@
 Answers: is this JSON a chat request, a decision request? What is unknown is ignored, as llama.cpp does; null means the
 default. Promise: a request that validates has every number in its range; parse() says in one sentence what is wrong.
 """
+
 from __future__ import annotations
 
 import json

@@ -8,6 +8,7 @@ is never larger than the limit; a connection that failed is never used again.
     ├── HttpLateError   the deadline passed
     └── HttpGoneError   nobody there, or the connection broke
 """
+
 from __future__ import annotations
 
 import http.client

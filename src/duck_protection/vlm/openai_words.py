@@ -3,6 +3,7 @@
 Pure, light and Python 3.8. Promise: any JSON whatsoever gives a value of the declared kind or raises a VlmError; no
 exact status code and no message text decides anything, because builds of the same server differ in both.
 """
+
 from __future__ import annotations
 
 import json

@@ -2,9 +2,10 @@
 
 Light and Python 3.8, for the robot's real Noetic. For driving, the choices' probabilities are read from the first
 token's logprobs, before any constraint; what the server does not list among its likeliest tokens counts as off-mass.
-Promises: every call ends by its deadline; a question is asked a second time at most, after a failure, and within the
-same deadline; a picture is sent only whole; nothing is believed from another model than the one that was there at start.
+Promises: every call ends by its deadline; after a failure a question is asked once more at most, within the same
+deadline; a picture is sent only whole; nothing is believed from another model than the one that was there at start.
 """
+
 from __future__ import annotations
 
 import base64
