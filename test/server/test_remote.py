@@ -160,7 +160,8 @@ def test_what_is_not_found_is_off_mass(weights: Dict[str, float]) -> None:
     assert dict(likely)[best] == max(mass for _, mass in likely)
 
 
-KEYS = st.sampled_from("choices logprobs content top_logprobs token logprob data id delta meta aliases".split())
+WORDS = ("choices", "logprobs", "content", "top_logprobs", "token", "logprob", "data", "id", "delta", "meta", "aliases")
+KEYS = st.sampled_from(WORDS)
 LEAVES = st.none() | st.booleans() | st.floats() | st.text(max_size=5)
 JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4))
 

@@ -1,0 +1,172 @@
+"""How many robots one model can serve: `./run bench fleet`.
+
+Answers: with 1, 4, 16, 32 simulated robots at 10 Hz, how many verdicts a second, how old, how evenly shared, and how
+much faster than asking one at a time? Each robot is a thread that does what protection does: it takes the newest frame
+only, has one request under way at most, and drops what is late. JPEG decoding is included, ROS is not (latency.py).
+Asserts nothing. Without models/duckling a random model of the duckling's size is measured: the arithmetic is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+import numpy as np
+from PIL import Image
+
+from duck_protection.frames import decode
+from duck_protection.question import Choice, Question
+from duck_protection.recording.results import envelope, write_json
+from duck_protection.tally import quantile
+from duck_protection.verdict import Level
+from duck_protection.vlm.base import Vlm, VlmError
+from duck_protection.vlm.batching import Batcher
+
+ROOT = Path(__file__).resolve().parents[1]
+RATE_HZ = 10.0
+DEADLINE_S = 1.0
+PROMPT = "You are a small robot on a toy road. Is a rubber duck in your lane?"
+LINE = (
+    "{robots:3d} robots: {verdicts_per_s:6.1f} verdicts/s, age p50 {age_p50_ms:5.0f} ms, p99 {age_p99_ms:5.0f} ms, "
+    "fairness {fairness:.2f}, late {late}, {speedup_over_one_at_a_time:.2f} x one at a time"
+)
+LEVELS = {"Clear": Level.CLEAR, "Slow": Level.SLOW, "Stop": Level.STOP}
+ROAD = Question("road", 1, PROMPT, tuple(Choice(word, level) for word, level in LEVELS.items()))
+
+
+class Robot:
+    """Asks about its newest frame, again and again; frames come every 1 / RATE_HZ s, each robot at its own phase."""
+
+    def __init__(self, batcher: Batcher, picture: bytes, phase_s: float) -> None:
+        self._batcher, self._picture, self._phase_s = batcher, picture, phase_s
+        self.ages_ms: List[float] = []
+        self.failed = 0
+        self.thread = threading.Thread(target=self._drive, daemon=True)
+        self._from_s = self._until_s = 0.0
+
+    def start(self, from_s: float, until_s: float) -> None:
+        self._from_s, self._until_s = from_s + self._phase_s, until_s
+        self.thread.start()
+
+    def _drive(self) -> None:
+        seen = -1
+        while True:
+            now_s = time.monotonic()
+            newest = int((now_s - self._from_s) * RATE_HZ)
+            if now_s >= self._until_s:
+                return
+            if newest <= seen or now_s < self._from_s:
+                time.sleep(max(0.0, self._from_s + (seen + 1) / RATE_HZ - now_s))
+                continue
+            seen = newest
+            stamp_s = self._from_s + newest / RATE_HZ
+            try:
+                self._batcher.choose(decode(self._picture), ROAD, stamp_s + DEADLINE_S)
+                self.ages_ms.append(1e3 * (time.monotonic() - stamp_s))
+            except VlmError:
+                self.failed += 1
+
+
+def measure(vlm: Vlm, robots: int, max_batch: int, seconds: float) -> Dict[str, Any]:
+    """One fleet."""
+    batcher = Batcher(vlm, max_batch, max_queue=2 * robots)
+    fleet = [Robot(batcher, _picture(number), number / robots / RATE_HZ) for number in range(robots)]
+    begun_s = time.monotonic()
+    for robot in fleet:
+        robot.start(begun_s, begun_s + seconds)
+    for robot in fleet:
+        robot.thread.join()
+    batcher.close()
+    ages = [age for robot in fleet for age in robot.ages_ms]
+    each = [len(robot.ages_ms) for robot in fleet]
+    return {
+        "robots": robots,
+        "verdicts_per_s": len(ages) / seconds,
+        "age_p50_ms": quantile(ages, 0.5),
+        "age_p99_ms": quantile(ages, 0.99),
+        "fairness": min(each) / max(1, max(each)),
+        "late": sum(robot.failed for robot in fleet),
+    }
+
+
+def _picture(seed: int) -> bytes:
+    """A noisy 640x480 JPEG of a Duckiebot's size."""
+    random = np.random.default_rng(seed)
+    coarse = Image.fromarray(random.integers(20, 230, (12, 16, 3)).astype(np.uint8)).resize((640, 480))
+    noisy = np.clip(np.asarray(coarse).astype(float) + random.normal(0, 10, (480, 640, 3)), 0, 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noisy).save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+@contextlib.contextmanager
+def model_folder(name: str) -> Iterator[str]:
+    """The named model, the duckling, or a random one of its size."""
+    duckling = ROOT / "models" / "duckling"
+    if name or (duckling / "config.json").exists():
+        yield name or str(duckling)
+        return
+    from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
+
+    from duck_protection.learning.thin import thin_config
+    from duck_protection.learning.tokenizer import make_tokenizer
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "random-duckling"
+        tokenizer = make_tokenizer([PROMPT], ROAD.words)
+        FastVlmForConditionalGeneration(thin_config(tokenizer)).save_pretrained(folder)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        yield str(folder)
+
+
+def run(options: argparse.Namespace) -> Dict[str, Any]:
+    """All fleets, each also one at a time."""
+    from duck_protection.vlm.fastvlm import FastVlm
+
+    with model_folder(options.model) as folder:
+        vlm = FastVlm(folder, options.device, options.dtype)
+    vlm.warm_up()
+    rows = []
+    for robots in options.robots:
+        vlm.choose([decode(_picture(0))] * min(robots, options.max_batch), [ROAD] * min(robots, options.max_batch))
+        single = measure(vlm, robots, 1, options.seconds)
+        row = measure(vlm, robots, options.max_batch, options.seconds)
+        row["speedup_over_one_at_a_time"] = row["verdicts_per_s"] / max(1e-9, single["verdicts_per_s"])
+        row["one_at_a_time_age_p99_ms"] = single["age_p99_ms"]
+        rows.append(row)
+        print(LINE.format(**row), flush=True)
+    identity = vlm.identity
+    return {"model": identity.model, "dtype": identity.dtype, "device": _device(vlm), "fleet": rows}
+
+
+def _device(vlm: Any) -> str:
+    import torch
+
+    device = vlm.checkpoint.model.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the numbers into this file too")
+    parser.add_argument("--robots", type=int, nargs="+", default=[1, 4, 16, 32])
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each fleet, twice")
+    parser.add_argument("--max-batch", type=int, default=16)
+    parser.add_argument("--model", default="")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    options = parser.parse_args(arguments)
+    result = envelope("fleet/1", **run(options))
+    if options.json:
+        write_json(options.json, result)
+
+
+if __name__ == "__main__":
+    main()
