@@ -185,16 +185,16 @@ SCRIPT = f'- {{text: "{" ".join(["duck"] * 60)}", delay_s: 0.02}}\n'
 
 
 @pytest.fixture
-def process(tmp_path: Path) -> Any:
+def process(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
     """The server as a process of its own, by its command line."""
-    (tmp_path / "script.yaml").write_text(SCRIPT)
+    (tmp_path / "script.yaml").write_text(getattr(request, "param", SCRIPT))
     (tmp_path / "key").write_text(f"# one a line\n{KEY}\n")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "duck_protection.server", "--backend", "scripted", "--port", str(port),
                "--script", str(tmp_path / "script.yaml"), "--api-key-file",
-               str(tmp_path / "key"), "--slots", "1"]  # fmt: skip
+               str(tmp_path / "key"), "--slots", "1", "--drain-s", "4"]  # fmt: skip
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(command, stderr=log, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     client = Client(f"http://127.0.0.1:{port}")
@@ -229,6 +229,17 @@ def test_sigterm_finishes_what_has_begun_and_refuses_the_rest(process: Any) -> N
     with pytest.raises(ConnectionError):
         client.get("/health")
     assert KEY not in log.read_text()
+
+
+@pytest.mark.parametrize("process", ["- {text: x, delay_s: 600}\n"], indirect=True)
+def test_sigterm_ends_even_a_model_that_hangs(process: Any) -> None:
+    client, running, _ = process
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.chat)
+        wait_until(lambda: asked.running())
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == 0
+        assert asked.exception() is not None or asked.result().status >= 500
 
 
 def test_the_log_holds_no_picture_and_no_key(process: Any) -> None:

@@ -61,14 +61,9 @@ class Kept:
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         return np.unpackbits(bits, bitorder="little")[:rows].astype(bool)
 
-    def accept(self, token: int) -> None:
-        """The token that came.
-
-        Raises:
-            ValueError: It was not allowed, or the grammar became too complex; the answer cannot go on.
-        """
-        if not self._matcher.consume_token(token):
-            raise ValueError(f"the constraint cannot be kept: {self._matcher.get_error()[:300]}")
+    def accept(self, token: int) -> bool:
+        """Takes the token that came; False when the grammar has become too complex to go on."""
+        return bool(self._matcher.consume_token(token))
 
     def ended(self) -> bool:
         """Whether nothing but the end of the turn can follow."""

@@ -83,7 +83,7 @@ class Token:
 
 class Talk(Protocol):
     """One answer in the making. `ended` is empty while it goes on, then "stop" (the model or its constraint has come to
-    an end) or "length" (the context is full)."""
+    an end), "length" (the context is full) or "broken" (its constraint cannot be kept any further)."""
 
     ended: str
 
@@ -124,11 +124,11 @@ class Engine(Protocol):
         """A new answer and its first token."""
         ...
 
-    def advance(self, talks: Sequence[Talk]) -> List[Token]:
+    def advance(self, talks: Sequence[Any]) -> List[Token]:
         """The next token of each, in one pass for all; none of them has ended."""
         ...
 
-    def end(self, talk: Talk) -> None:
+    def end(self, talk: Any) -> None:
         """Frees what this answer held. Called exactly once for each begun."""
         ...
 

@@ -1,10 +1,10 @@
 """The same application as a Ray Serve deployment: more than one GPU or machine behind one address.
 
-    serve run duck_protection.server.ray_serve:app model=apple/FastVLM-7B replicas=2 gpus=1 key_file=/etc/duck.key
+    serve run duck_protection.server.ray_serve:app model=apple/FastVLM-7B replicas=2 gpus=1 key_file=FILE
 
-Each replica is a whole server: its own weights, batcher, queue and limits. Serve spreads requests, replaces replicas
-that die and asks each for its health. It does not ask again what a dying replica had in its hands: RemoteVlm does, once,
-within its deadline. Clients reach a replica through Serve's proxy, so addresses say nothing: keys, no keyless networks.
+Each replica is a whole server: own weights, batcher, queue and limits. Serve spreads requests, replaces replicas
+that die and asks each for its health. It does not ask again what a dying replica had in its hands: RemoteVlm does,
+once, within its deadline. Clients reach a replica through Serve's proxy, so use keys, not addresses.
 """
 
 from __future__ import annotations

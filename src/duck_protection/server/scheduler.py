@@ -21,6 +21,7 @@ from duck_protection.server.text import TextStream
 from duck_protection.vlm.base import MemoryFullError
 
 LOG = logging.getLogger(__name__)
+CLOSING_S = 2.0  # a model that hangs longer is left behind with its (daemon) thread
 Between = Callable[[Callable[[], None]], None]
 
 
@@ -121,7 +122,7 @@ class Scheduler:
         with self._change:
             self._draining = self._stopped = True
             self._change.notify()
-        self._thread.join()
+        self._thread.join(CLOSING_S)
 
     def _serve(self) -> None:
         while True:
@@ -188,6 +189,10 @@ class Scheduler:
 
     def _emit(self, running: _Running, token: Token) -> None:
         job = running.job
+        if running.talk.ended == "broken":
+            self._remove(running)
+            self._fail(job, broken("the constraint became too complex for this answer"))
+            return
         job.tokens += 1
         job.last_s = time.monotonic()
         text = running.stream.feed(token.data)

@@ -21,8 +21,8 @@ from duck_protection.server.errors import bad_request, context_full
 from duck_protection.server.slot_cache import SlotCache
 from duck_protection.server.vocabulary import Vocabulary
 from duck_protection.vlm import chatml
-from duck_protection.vlm.base import BusyError, MemoryFullError
-from duck_protection.vlm.fastvlm import FastVlm
+from duck_protection.vlm.base import BusyError
+from duck_protection.vlm.fastvlm import FastVlm, mapped_errors
 
 
 class _Talk:
@@ -102,24 +102,23 @@ class TorchEngine:
             raise BusyError("no free slot")
         slot = self._free.pop()
         try:
-            logits = self._prefill(slot, prompt.inner)
+            with mapped_errors():
+                logits = self._prefill(slot, prompt.inner)
             if wanted.constraint is not None:
                 wanted = replace(wanted, constraint=Constraint("kept", wanted.constraint.content.copy()))
             talk = _Talk(slot, sampling.Sampler(wanted.sampling, self._bias(wanted)), wanted)
             return talk, self._token(talk, logits[0])
-        except Exception as err:
+        except BaseException:
             self._release(slot)
-            raise _mapped(err) from err
+            raise
 
     @torch.inference_mode()
     def advance(self, talks: Sequence[_Talk]) -> List[Token]:
         """The next token of each, from one pass."""
-        try:
+        with mapped_errors():
             ids = torch.tensor([[talk.last] for talk in talks], device=self._model.device)
             logits = self._pass([talk.slot for talk in talks], self._model.get_input_embeddings()(ids))
-            return [self._token(talk, row) for talk, row in zip(talks, logits)]
-        except Exception as err:
-            raise _mapped(err) from err
+        return [self._token(talk, row) for talk, row in zip(talks, logits)]
 
     def end(self, talk: _Talk) -> None:
         """Its slot is free."""
@@ -156,8 +155,9 @@ class TorchEngine:
         if talk.kept is not None:
             allowed = allowed & talk.kept.allowed(vocabulary.rows)
         number = talk.last = talk.sampler.choose(logits, allowed)
-        if talk.kept is not None:
-            talk.kept.accept(number)
+        if talk.kept is not None and not talk.kept.accept(number):
+            talk.ended = "broken"
+            return Token(b"")
         if number in vocabulary.ends or (talk.kept is not None and talk.kept.ended()):
             talk.ended = "stop"
         elif self._cache.length(talk.slot) >= self._context:
@@ -180,10 +180,3 @@ class TorchEngine:
                 raise bad_request(f"Field 'logit_bias': no token {key}, ids go to {self._vocabulary.rows - 1}")
             bias.update(dict.fromkeys(ids, value))
         return bias
-
-
-def _mapped(err: Exception) -> Exception:
-    if isinstance(err, torch.cuda.OutOfMemoryError):
-        torch.cuda.empty_cache()
-        return MemoryFullError("out of memory")
-    return err
