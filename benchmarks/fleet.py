@@ -158,7 +158,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parser.add_argument("--json", type=Path, help="write the numbers into this file too")
     parser.add_argument("--robots", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--seconds", type=float, default=10.0, help="for each fleet, twice")
-    parser.add_argument("--max-batch", type=int, default=16)
+    parser.add_argument("--max-batch", type=int, default=4)
     parser.add_argument("--model", default="")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")

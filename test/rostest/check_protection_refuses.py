@@ -24,7 +24,7 @@ PROTECTION = {
     f"_thresholds:={BROKEN}": "thresholds.yaml: cannot be read",
 }
 MODEL = {
-    "_backend:=remote": "backend remote is not part of this version; there are fastvlm and scripted",
+    "_backend:=remote": "server_url, or the variable FASTVLM_SERVER_URL, must name the server for backend remote",
     "_max_batch:=0": "max_batch must be from 1 to 64, is 0",
     "_model:=/no/such/folder": "no model folder /no/such/folder",
 }

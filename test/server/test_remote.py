@@ -345,3 +345,19 @@ def test_a_frame_that_is_none_is_not_sent(stub: Stub, road: Question, frame: np.
         with pytest.raises(AnswerError):
             vlm.choose([frame], [road])
         assert len(stub.asked) == before
+
+
+def test_vlm_nodes_backend_remote_opens_it(tiny: Client, monkeypatch: pytest.MonkeyPatch, road: Question) -> None:
+    pytest.importorskip("rospkg", reason="needs ROS")
+    pytest.importorskip("rospy", reason="needs ROS")
+    from duck_protection.nodes.eyes import EyeSettings, opener
+    from duck_protection.settings import SettingsError
+
+    monkeypatch.delenv("FASTVLM_SERVER_URL", raising=False)
+    with pytest.raises(SettingsError, match="FASTVLM_SERVER_URL"):
+        EyeSettings(backend="remote")
+    monkeypatch.setenv("FASTVLM_SERVER_URL", tiny.url)
+    monkeypatch.setenv("FASTVLM_SERVER_KEY", KEY)
+    eyes: Any = opener(EyeSettings(backend="remote", server_s=20.0))()
+    assert eyes.choose([FRAME], [road])[0].identity.backend == "remote"
+    eyes.close()

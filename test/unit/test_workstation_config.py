@@ -45,7 +45,7 @@ def test_every_key_has_a_unit_or_range_and_a_reason(name: str) -> None:
         (Settings, "tick_hz", 51.0, "tick_hz must be from 5.0 to 50.0, is 51.0"),
         (Settings, "raw", 1, "raw must be of type bool, is 1"),
         (Settings, "ask_tokens", 0, "ask_tokens must be from 1 to 1024, is 0"),
-        (EyeSettings, "backend", "parrot", "backend must be one of fastvlm, scripted, is 'parrot'"),
+        (EyeSettings, "backend", "parrot", "backend must be one of fastvlm, remote, scripted, is 'parrot'"),
         (EyeSettings, "backend", "scripted", "script must be the path of a file for backend scripted, is ''"),
         (EyeSettings, "threads", "two", "threads must be of type int, is 'two'"),
         (EyeSettings, "max_deadline_s", math.inf, "max_deadline_s must be from 0.1 to 600.0, is inf"),

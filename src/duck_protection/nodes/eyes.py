@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Callable, ClassVar
 
 import rospkg
+import rospy
 import yaml
 
 from duck_protection.settings import RangeTable, SettingsError, check_ranges
 from duck_protection.vlm.base import Vlm
 
-BACKENDS = ("fastvlm", "scripted")
+BACKENDS = ("fastvlm", "remote", "scripted")
+URL_VARIABLE = "FASTVLM_SERVER_URL"
+KEY_VARIABLE = "FASTVLM_SERVER_KEY"  # not a parameter: everybody on the network can read the parameter server
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class EyeSettings:
     dtype: str = "auto"
     threads: int = 0
     script: str = ""
+    server_url: str = ""
+    server_s: float = 1.0
     max_batch: int = 4
     max_queue: int = 8
     max_deadline_s: float = 60.0
@@ -39,6 +44,7 @@ class EyeSettings:
 
     RANGES: ClassVar[RangeTable] = {
         "threads": (0, 256),
+        "server_s": (0.05, 60.0),
         "max_batch": (1, 64),
         "max_queue": (1, 256),
         "max_deadline_s": (0.1, 600.0),
@@ -49,12 +55,17 @@ class EyeSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.backend == "remote":
-            raise SettingsError("backend remote is not part of this version; there are fastvlm and scripted")
         if self.backend not in BACKENDS:
             raise SettingsError(f"backend must be one of {', '.join(BACKENDS)}, is {self.backend!r}")
         if self.backend == "scripted" and not self.script:
             raise SettingsError("script must be the path of a file for backend scripted, is ''")
+        if self.backend == "remote" and not self.url:
+            raise SettingsError(f"server_url, or the variable {URL_VARIABLE}, must name the server for backend remote")
+
+    @property
+    def url(self) -> str:
+        """The server to ask, for backend remote."""
+        return self.server_url or os.environ.get(URL_VARIABLE, "")
 
 
 def opener(settings: EyeSettings) -> Callable[[], Vlm]:
@@ -63,7 +74,20 @@ def opener(settings: EyeSettings) -> Callable[[], Vlm]:
     Raises:
         SettingsError: the script is unusable. The returned function raises LoadError or MemoryFullError.
     """
-    return _scripted(settings.script) if settings.backend == "scripted" else lambda: _fastvlm(settings)
+    if settings.backend == "scripted":
+        return _scripted(settings.script)
+    return lambda: _remote(settings) if settings.backend == "remote" else _fastvlm(settings)
+
+
+def _remote(settings: EyeSettings) -> Vlm:
+    from duck_protection.vlm.remote import RemoteSettings, RemoteVlm
+
+    key = os.environ.get(KEY_VARIABLE, "")
+    limits = {"choose_s": settings.server_s, "answer_s": settings.max_deadline_s}
+    eyes = RemoteVlm(RemoteSettings(settings.url, key, settings.model, together=settings.max_batch, **limits))
+    if not eyes.gives_probabilities:
+        rospy.logwarn("%s gives no logprobs: it serves free questions and comparison, no verdicts", settings.url)
+    return eyes
 
 
 def _scripted(script: str) -> Callable[[], Vlm]:

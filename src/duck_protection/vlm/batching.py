@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Deque, Iterator, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Deque, Iterator, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -55,6 +55,15 @@ class _Talk:
     abandoned: bool = False
 
 
+@dataclass(eq=False)
+class _Turn:
+    """A between() in the queue."""
+
+    step: Callable[[], None]
+    done: threading.Event = field(default_factory=threading.Event)
+    error: Optional[BaseException] = None
+
+
 class Batcher:
     """Gives a Vlm its one thread.
 
@@ -68,7 +77,7 @@ class Batcher:
             raise ValueError(f"max_batch and max_queue must be 1 or more, are {max_batch} and {max_queue}")
         self._vlm, self._max_batch, self._max_queue = vlm, max_batch, max_queue
         self._asks: Deque[_Ask] = deque()
-        self._talks: Deque[_Talk] = deque()
+        self._talks: Deque[Union[_Talk, _Turn]] = deque()
         self._usable: Set[Tuple[str, ...]] = set()  # choices that the model has accepted
         self._changed = threading.Condition()
         self._closed = False
@@ -110,10 +119,24 @@ class Batcher:
         """
         talk = _Talk(frame, prompt, max_tokens, deadline_mono_s)
         with self._changed:
-            self._admit(len(self._talks), MAX_TALKS)
+            self._admit(sum(isinstance(other, _Talk) for other in self._talks), MAX_TALKS)
             self._talks.append(talk)
             self._changed.notify()
         return _pieces(talk)
+
+    def between(self, step: Callable[[], None]) -> None:
+        """Runs a step on the model's thread when no choose() waits; returns when it is done, raises what it raised.
+
+        For engines that share the model (the HTTP server's): each step is one token at most.
+        """
+        turn = _Turn(step)
+        with self._changed:
+            self._admit(0, 1)
+            self._talks.append(turn)
+            self._changed.notify()
+        turn.done.wait()
+        if turn.error is not None:
+            raise turn.error
 
     def close(self) -> None:
         """End the thread; whoever still waits gets NotReadyError. May be called twice."""
@@ -178,8 +201,10 @@ class Batcher:
             timings = Timings(reply.timings.decode_ms, 1e3 * (began_s - ask.asked_s), infer_ms)
             ask.settle(replace(reply, timings=timings))
 
-    def _advance(self, talk: _Talk) -> bool:
+    def _advance(self, talk: Union[_Talk, _Turn]) -> bool:
         """One more token; False when the talk is over."""
+        if isinstance(talk, _Turn):
+            return _take(talk)
         if talk.abandoned or time.monotonic() >= talk.deadline_s:
             return _finish(talk, LateError("the deadline passed before the answer was complete"))
         try:
@@ -199,7 +224,20 @@ class Batcher:
         for ask in asks:
             ask.settle(NotReadyError("the model's thread is closed"))
         for talk in talks:
-            _finish(talk, NotReadyError("the model's thread is closed"))
+            if isinstance(talk, _Turn):
+                talk.error = NotReadyError("the model's thread is closed")
+                talk.done.set()
+            else:
+                _finish(talk, NotReadyError("the model's thread is closed"))
+
+
+def _take(turn: _Turn) -> bool:
+    try:
+        turn.step()
+    except BaseException as err:  # it belongs to whoever waits for this step
+        turn.error = err
+    turn.done.set()
+    return False
 
 
 def _finish(talk: _Talk, last: Optional[BaseException]) -> bool:

@@ -25,6 +25,8 @@ from duck_protection.vlm.base import AnswerError, ChoiceError, MemoryFullError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from duck_protection.vlm.checkpoints import Checkpoint
+
 
 class FastVlm:
     """A FastVLM on one device.
@@ -55,6 +57,20 @@ class FastVlm:
     def identity(self) -> Identity:
         """The checkpoint's name, the first digits of its weights' checksum (or its hub commit), and the arithmetic."""
         return Identity(self._checkpoint.name, self._checkpoint.revision, self._checkpoint.dtype, "fastvlm")
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What was loaded: for engines that share these weights (the HTTP server's)."""
+        return self._checkpoint
+
+    def see(self, frames: Sequence[np.ndarray]) -> Tensor:
+        """The pictures as embeddings, shape (batch, tokens of a picture, width)."""
+        import torch
+
+        with _inference():
+            pixels = torch.stack([self._pixels(frame) for frame in frames]).to(self._model.device)
+            seen: Tensor = self._model.get_image_features(pixels.to(self._model.dtype).div_(255)).pooler_output
+            return seen
 
     def check_choices(self, words: Sequence[str]) -> None:
         """Raises ChoiceError unless every word is one token of its own."""
@@ -143,9 +159,7 @@ class FastVlm:
         longest, end = max(map(len, rows)), min(self._ends)
         ids = torch.tensor([[*row, *[end] * (longest - len(row))] for row in rows], device=self._model.device)
         with _inference():
-            pixels = torch.stack([self._pixels(frame) for frame in frames]).to(self._model.device)
-            pixels = pixels.to(self._model.dtype).div_(255)
-            seen = self._model.get_image_features(pixels).pooler_output
+            seen = self.see(frames)
             embedded: Tensor = self._model.get_input_embeddings()(ids)
             embedded[:, image_at : image_at + seen.shape[1]] = seen.to(embedded.dtype)
             return embedded
