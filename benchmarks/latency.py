@@ -19,7 +19,7 @@ import rosgraph
 import rospy
 from duck_protection.msg import DuckVerdict
 from PIL import Image
-from ros_processes import Process, launch, master, rss_kb, scratch
+from ros_processes import Process, busy_share, launch, master, rss_kb, scratch, ticks
 from sensor_msgs.msg import CompressedImage
 
 from duck_protection.nodes.master import proxy
@@ -114,7 +114,9 @@ def overhead(observer: Observer, seconds: float) -> Dict[str, Any]:
     """What the nodes add: the scripted model takes no time."""
     observer.wait_ready(60.0)
     observer.forget()
+    before = ticks()
     observer.steady(seconds)
+    busy = busy_share(before, ticks())
     ages, made = list(observer.ages_ms.values()), [verdict.age_ms for verdict in observer.verdicts]
     parts = {
         f"overhead_{name}_p50_ms": quantile([getattr(verdict, name) for verdict in observer.verdicts], 0.5)
@@ -128,6 +130,7 @@ def overhead(observer: Observer, seconds: float) -> Dict[str, Any]:
         "overhead_published_p95_ms": quantile(made, 0.95),
         **{key.replace("_ms_p50", "_p50"): value for key, value in parts.items()},
         "overhead_frames": len(ages),
+        "machine_busy_share": busy,
     }
 
 
@@ -200,7 +203,7 @@ def scripted(folder: Path, delay_s: float, **arguments: object) -> Process:
 
 def measure(options: argparse.Namespace, folder: Path) -> Dict[str, Any]:
     """Everything that was asked for, one launch after the other."""
-    numbers: Dict[str, Any] = {"frame_bytes": FRAME_BYTES, "camera_hz": RATE_HZ}
+    numbers: Dict[str, Any] = {"frame_bytes": FRAME_BYTES, "camera_hz": RATE_HZ, "verdicts_per_s_duckling": None}
     with master(folder):
         rospy.init_node("latency_bench", anonymous=True)
         observer = Observer()
@@ -211,7 +214,6 @@ def measure(options: argparse.Namespace, folder: Path) -> Dict[str, Any]:
         if options.memory_frames:
             with scripted(folder, 0.0):
                 numbers.update(memory(observer, options.memory_frames))
-        numbers["verdicts_per_s_duckling"] = None
         if options.duckling_seconds and (ROOT / "models" / "duckling").is_dir():
             with launch(folder, "demo.launch", veh=VEH, record="false", seconds=0, allow_uncalibrated="true"):
                 numbers.update(duckling(observer, options.duckling_seconds))

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import List, Optional, Type
+from typing import List, Optional, Tuple, Type
 
 ENDS_S = 15.0  # roslaunch takes up to this to end its nodes
 
@@ -68,6 +68,17 @@ def rss_kb(pid: int) -> int:
     """Resident memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def busy_share(before: Tuple[int, int], after: Tuple[int, int]) -> float:
+    """How much of this machine's cores was at work between two ticks(), 0 to 1: numbers of a busy machine say less."""
+    return (after[0] - before[0]) / max(1, after[1] - before[1])
+
+
+def ticks() -> Tuple[int, int]:
+    """Of all cores since the start of the machine: at work, and in all."""
+    fields = [int(field) for field in Path("/proc/stat").read_text(encoding="utf-8").split("\n")[0].split()[1:9]]
+    return sum(fields) - fields[3] - fields[4], sum(fields)
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:

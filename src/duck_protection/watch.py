@@ -19,7 +19,7 @@ class Patience:
     """How long the watch waits for what. Reasons stand in config/duck_protection_node.yaml."""
 
     max_age_s: float = 0.40
-    silence_s: float = 0.35  # of the camera
+    silence_s: float = 0.30  # without a frame, or without a new picture
     deadline_s: float = 0.25  # of the model
 
 
@@ -78,12 +78,12 @@ class Watch(Generic[T]):
         if not silent_s < self._patience.silence_s:
             return f"camera: silent for {silent_s:.1f} s"
         age_s = mono_s - self._born_mono_s
+        if self._repeats and age_s >= self._patience.silence_s:
+            return f"frozen: the camera repeats one picture, {self._repeats} times so far"
         if self._last is not None and age_s < self._patience.max_age_s:
             return ""
         if mono_s - self._asked_mono_s >= self._patience.deadline_s:
             return f"model: no answer within {self._patience.deadline_s:g} s"
-        if self._repeats:
-            return f"frozen: the camera repeats one picture, {self._repeats} times so far"
         if self._last is None:
             return "start: the first frame has not been judged yet"
         return f"old: the newest judged frame is {age_s:.2f} s old"

@@ -21,6 +21,7 @@ from stall_guard import undisturbed
 from duck_protection.nodes.bounded_service import BoundedService, ServiceError
 
 BACK_S = 5.0
+JPEG = bench.noisy_jpegs(1, (640, 480))[0]
 WORDS = ["Clear", "Slow", "Stop"]
 
 
@@ -33,7 +34,7 @@ class Duckling(unittest.TestCase):
         cls.ear = bench.Ear()
 
     def ask(self, limit_s: float = 5.0) -> InferImageResponse:
-        image = CompressedImage(format="jpeg", data=bench.noisy_jpegs(1, (640, 480))[0])
+        image = CompressedImage(format="jpeg", data=JPEG)
         request = InferImageRequest(image=image, prompt="Is a duck there?", choices=WORDS, deadline_s=limit_s)
         return self.infer.call(request, limit_s)
 
@@ -62,13 +63,12 @@ class Duckling(unittest.TestCase):
         begun_s, seen = time.monotonic(), set()
         os.kill(bench.pid_of(self.model.NODE), signal.SIGKILL)
         while time.monotonic() - begun_s < 2 * BACK_S:
+            time.sleep(0.05)  # as often as this, so that asking does not slow the loading down
             try:
-                status = self.ask(1.0).status
+                seen.add(self.ask(1.0).status)
             except ServiceError:
-                time.sleep(0.02)
                 continue
-            seen.add(status)
-            if status == InferImageResponse.OK:
+            if InferImageResponse.OK in seen:
                 break
         took_s = time.monotonic() - begun_s
         print(f"measured: answering {took_s:.2f} s after the kill", flush=True)

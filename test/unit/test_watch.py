@@ -58,15 +58,23 @@ def test_a_model_that_does_not_answer_is_named() -> None:
     assert watch.word(10.46) == Word("verdict", "")
 
 
-def test_a_frozen_camera_is_named_once_the_verdict_is_old() -> None:
+def test_a_frozen_camera_is_named_even_while_the_verdict_is_young() -> None:
     watch = watching()
-    for number in range(1, 15):
+    for number in range(1, 13):
         watch.came(10.0 + number / 30)
         watch.repeated()
-    assert watch.word(10.39) == Word("verdict", "")
-    assert watch.word(10.45).reason == "frozen: the camera repeats one picture, 14 times so far"
+    assert watch.word(10.349) == Word("verdict", "")
+    assert watch.word(10.351).reason == "frozen: the camera repeats one picture, 12 times so far"
     watch.judged("next", 10.46)
     assert watch.word(10.47) == Word("next", "")
+
+
+def test_a_picture_that_came_twice_is_no_frozen_camera() -> None:
+    watch = watching()
+    watch.repeated()
+    watch.judged("next", 10.07)
+    watch.came(10.4)
+    assert watch.word(10.43) == Word("next", "")
 
 
 times_s = st.floats(0.0, 3.0)

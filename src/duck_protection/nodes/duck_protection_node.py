@@ -59,7 +59,7 @@ class Settings:
     raw: bool = False
     max_age_s: float = 0.40
     deadline_s: float = 0.25
-    silence_s: float = 0.35
+    silence_s: float = 0.30
     tick_hz: float = 10.0
     max_offset_s: float = 2.0
     jump_s: float = 0.10
