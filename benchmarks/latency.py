@@ -150,16 +150,16 @@ def slow(observer: Observer, seconds: float) -> Dict[str, Any]:
 
 
 def memory(observer: Observer, frames: int) -> Dict[str, Any]:
-    """Resident memory of both nodes while so many frames go through, and its slope after the first fifth."""
+    """Resident memory of both nodes while so many frames go through, after as many that settle the memory pools."""
     observer.wait_ready(60.0)
+    observer.hurry(frames)
     pids = [pid_of(name) for name in ("vlm_node", "duck_protection_node")]
-    step = max(1, frames // 40)
-    seen, sizes_kb = [], []
+    step, seen, sizes_kb = max(1, frames // 40), [], []
     for done in range(0, frames, step):
         observer.hurry(step)
         seen.append(done + step)
         sizes_kb.append(sum(rss_kb(pid) for pid in pids))
-    slope = steady_slope(seen[len(seen) // 5 :], sizes_kb[len(seen) // 5 :]) * 1000
+    slope = steady_slope(seen, sizes_kb) * 1000
     return {"memory_frames": frames, "memory_mb": sizes_kb[-1] / 1024, "memory_slope_kb_per_1000_frames": slope}
 
 
