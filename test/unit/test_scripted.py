@@ -107,3 +107,11 @@ def test_choices_must_be_distinct_words(words: tuple[str, ...], vlm: ScriptedVlm
 def test_a_script_that_cannot_be_understood_is_refused(content: list[Any]) -> None:
     with pytest.raises(ValueError, match="script"):
         lines_from(content)
+
+
+def test_a_script_that_runs_for_days_remembers_only_the_latest_batches(picture: np.ndarray, road: Question) -> None:
+    vlm = ScriptedVlm(lines_from([{"probabilities": {"Clear": 1.0}}]))
+    for _ in range(1500):
+        vlm.choose([picture], [road])
+    vlm.choose([picture] * 2, [road] * 2)
+    assert len(vlm.batches) == 1000 and vlm.batches[-1] == 2

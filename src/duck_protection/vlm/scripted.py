@@ -32,6 +32,7 @@ ERRORS = {
     )
 }  # fmt: skip
 KEYS = {"probabilities", "off_mass", "delay_s", "text", "error"}
+REMEMBERED = 1000  # batches: a node that runs for days must not grow
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class ScriptedVlm:
         self._lines, self._sleep = list(lines), sleep
         self._at = 0
         self._released = threading.Event()
-        self.batches: List[int] = []  # sizes of the batches asked for so far
+        self.batches: List[int] = []  # sizes of the latest batches asked for
 
     @property
     def identity(self) -> Identity:
@@ -104,6 +105,7 @@ class ScriptedVlm:
     def choose(self, frames: Sequence[np.ndarray], questions: Sequence[Question]) -> Sequence[Reply]:
         """One scripted reply per pair; one error line fails the whole batch, as a real model would."""
         self.batches.append(len(frames))
+        del self.batches[:-REMEMBERED]
         for question in questions:
             self.check_choices(question.words)
         return [self._reply(self._act(), question) for _, question in zip(frames, questions)]
