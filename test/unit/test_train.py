@@ -102,6 +102,18 @@ def test_a_training_reads_a_picture_as_the_engine_does(data: Path, tmp_path: Pat
         assert reply.probabilities == pytest.approx(row.softmax(-1).tolist(), abs=1e-4)
 
 
+def test_a_training_may_begin_with_anothers_weights_and_nothing_else_of_it(data: Path) -> None:
+    first = Training(data, QUESTION, PLAN)
+    losses(first, 2)
+    second = Training(data, QUESTION, replace(PLAN, seed=PLAN.seed + 1))
+    before = [value.clone() for value in second.model.parameters()]
+    second.start_from(first.state())
+    pairs = list(zip(second.model.parameters(), first.model.parameters()))
+    assert all(torch.equal(own, others) for own, others in pairs)
+    assert not all(torch.equal(own, old) for (own, _), old in zip(pairs, before))
+    assert second.step == 0 and second.curve == [] and not second.optimizer.state
+
+
 def test_a_training_learns_to_see(data: Path) -> None:
     """The library's own initial weights let a picture fade by 1e-23 on its way through: nothing was learnt."""
     training = Training(data, QUESTION, replace(PLAN, steps=40, batch=16, warm_up=5, average=0.8))

@@ -3,6 +3,8 @@
 Answers: who is served next? Knows no ROS and no torch. Promises: everything that waits is taken into the next batch,
 without an artificial delay; choose() returns or raises by its deadline, whatever the model does; a generation goes on
 only when no choose() waits, one token at a time; no error of the model ends the thread.
+
+Longer than most files here, because everything in it shares one queue's lock and one thread's order of service.
 """
 from __future__ import annotations
 
