@@ -1,5 +1,11 @@
-"""For catkin_python_setup() only: tells catkin where the Python package lies. pip reads pyproject.toml."""
-from catkin_pkg.python_setup import generate_distutils_setup
+"""Tells catkin where the Python package lies (catkin_python_setup). pip reads pyproject.toml, and knows no catkin."""
+from importlib.util import find_spec
+
 from setuptools import find_packages, setup
 
-setup(**generate_distutils_setup(packages=find_packages("src"), package_dir={"": "src"}))
+if find_spec("catkin_pkg") is None:
+    setup()
+else:
+    from catkin_pkg.python_setup import generate_distutils_setup
+
+    setup(**generate_distutils_setup(packages=find_packages("src"), package_dir={"": "src"}))

@@ -71,6 +71,19 @@ def test_a_hang_ends_when_it_is_released(picture: np.ndarray, road: Question) ->
     assert not asking.is_alive()
 
 
+def test_a_free_answer_hangs_without_words_too_until_it_is_released(picture: np.ndarray) -> None:
+    """A hang has no text, and a generation of no words once ended at once instead of hanging."""
+    vlm = ScriptedVlm(lines_from(["hang"]))
+    pieces: list[str] = []
+    asking = threading.Thread(target=lambda: pieces.extend(vlm.generate(picture, "?", 5)))
+    asking.start()
+    asking.join(0.05)
+    assert asking.is_alive() and pieces == []
+    vlm.release()
+    asking.join(5)
+    assert not asking.is_alive() and "".join(pieces) == ""
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_every_error_of_the_tree_can_be_scripted(name: str, picture: np.ndarray, road: Question) -> None:
     vlm = ScriptedVlm(lines_from([{"error": name}]))
