@@ -87,7 +87,8 @@ def test_frames_are_read_through_the_vlm_in_batches(tmp_path: Path, picture: np.
         Image.fromarray(picture).save(out, "JPEG")
         (tmp_path / f"frames/{number}.jpg").write_bytes(out.getvalue())
         labels.append({"file": f"frames/{number}.jpg", "level": "STOP" if number % 2 else "CLEAR", "ducks": []})
-    frames = FrameSet(tmp_path, labels, np.zeros((20, 1, 1, 3), np.uint8))
+    files = [tmp_path / label["file"] for label in labels]
+    frames = FrameSet(files, labels, [np.zeros((1, 1, 3), np.uint8)] * 20, np.arange(20) // 4)
     vlm = ScriptedVlm(lines_from([{"probabilities": {"Stop": 0.9, "Clear": 0.1}}]))
     readings = evaluate.read(vlm, frames, list(range(20)), QUESTION)
     assert vlm.batches == [16, 4]

@@ -14,7 +14,7 @@ from duck_protection.learning.tokenizer import MOST_TOKENS, SPECIALS, make_token
 from duck_protection.vlm import chatml
 
 WORDS = ("Clear", "Slow", "Stop")
-PROMPTS = ("Is a duck in your lane? Answer Stop, Slow or Clear.", *lessons.PROMPTS, *lessons.answers())
+PROMPTS = ("Is a duck in your lane? Answer Stop, Slow or Clear.", *lessons.corpus())
 TOKENIZER = make_tokenizer(PROMPTS, WORDS)
 
 

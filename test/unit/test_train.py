@@ -37,7 +37,7 @@ def label(along_m: float, offset_m: float = 0.0) -> dict[str, Any]:
     row = 480 * (1 - along_m / 1.5)
     duck = {"along_m": along_m, "offset_m": offset_m, "box": [250, max(0, row), 390, min(480, row + 80)]}
     level = "STOP" if along_m < 0.45 else "SLOW" if along_m < 1.0 else "CLEAR"
-    return {"level": level, "ducks": [duck], "file": "none", "map": "town"}
+    return {"level": level, "ducks": [duck], "file": "none", "map": "town", "d_m": 0.01, "phi_rad": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def losses(training: Training, steps: int) -> list[float]:
 
 
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
-    whole = Training(data, QUESTION, PLAN)
+    whole = Training([data], QUESTION, PLAN)
     expected = losses(whole, 4)
-    first = Training(data, QUESTION, PLAN)
+    first = Training([data], QUESTION, PLAN)
     assert losses(first, 2) == expected[:2]
     torch.save(first.state(), tmp_path / "state.pt")
-    second = Training(data, QUESTION, PLAN)
+    second = Training([data], QUESTION, PLAN)
     second.restore(torch.load(tmp_path / "state.pt", weights_only=True))
     assert losses(second, 2) == expected[2:]
     assert all(torch.equal(a, b) for a, b in zip(whole.average.parameters(), second.average.parameters()))
@@ -75,19 +75,19 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(data: Path, 
 def test_a_training_leaves_a_model_that_the_engine_loads_and_a_curve(data: Path, tmp_path: Path) -> None:
     work, out = tmp_path / "work", tmp_path / "duckling"
     work.mkdir()
-    training = train(data, out, work, QUESTION, PLAN)
+    training = train([data], out, work, QUESTION, PLAN)
     curve = json.loads((work / "curve.json").read_text())
     assert [row["step"] for row in curve] == [2, 4]
     assert (work / "curve.png").stat().st_size > 1000
     assert not list(out.glob("*.bin")) and not list(out.glob("*.pt"))
     reply = FastVlm(str(out), "cpu").choose([np.load(data / "frames_384.npy")[3]], [QUESTION])[0]
     assert sum(reply.probabilities) == pytest.approx(1, abs=1e-5)
-    again = train(data, out, work, QUESTION, replace(PLAN, steps=4), resume=True)
+    again = train([data], out, work, QUESTION, replace(PLAN, steps=4), resume=True)
     assert again.step == training.step == 4
 
 
 def test_a_training_reads_a_picture_as_the_engine_does(data: Path, tmp_path: Path) -> None:
-    training = Training(data, QUESTION, PLAN)
+    training = Training([data], QUESTION, PLAN)
     losses(training, 2)
     training.model.eval()
     measured = {"step": 2, "right": 0.0, "stop_said_clear": 0}
@@ -103,11 +103,11 @@ def test_a_training_reads_a_picture_as_the_engine_does(data: Path, tmp_path: Pat
 
 
 def test_a_training_may_begin_with_anothers_weights_and_nothing_else_of_it(data: Path) -> None:
-    first = Training(data, QUESTION, PLAN)
+    first = Training([data], QUESTION, PLAN)
     losses(first, 2)
-    second = Training(data, QUESTION, replace(PLAN, seed=PLAN.seed + 1))
-    before = [value.clone() for value in second.model.parameters()]
-    second.start_from(first.state())
+    other = replace(PLAN, seed=PLAN.seed + 1)
+    before = list(Training([data], QUESTION, other).model.parameters())
+    second = Training([data], QUESTION, other, first.state())
     pairs = list(zip(second.model.parameters(), first.model.parameters()))
     assert all(torch.equal(own, others) for own, others in pairs)
     assert not all(torch.equal(own, old) for (own, _), old in zip(pairs, before))
@@ -116,7 +116,7 @@ def test_a_training_may_begin_with_anothers_weights_and_nothing_else_of_it(data:
 
 def test_a_training_learns_to_see(data: Path) -> None:
     """The library's own initial weights let a picture fade by 1e-23 on its way through: nothing was learnt."""
-    training = Training(data, QUESTION, replace(PLAN, steps=40, batch=16, warm_up=5, average=0.8))
+    training = Training([data], QUESTION, replace(PLAN, steps=40, batch=16, warm_up=5, average=0.8))
     began = sum(losses(training, 10)[-3:])
     assert sum(losses(training, 30)[-5:]) / 5 < 0.7 * began / 3
 
@@ -137,7 +137,7 @@ def test_every_frame_is_trained_on_once_an_epoch_and_validation_never(data: Path
     frames = load(data)
     assert set(frames.training()) | set(frames.validation()) == set(range(240))
     assert frames.validation().tolist() == list(range(220, 240))
-    batches = Training(data, QUESTION, PLAN).batches
+    batches = Training([data], QUESTION, PLAN).batches
     epoch = np.concatenate([batches._chosen(step) for step in range(55)])
     assert sorted(epoch) == list(range(220))
     assert batches._chosen(60).tolist() != batches._chosen(5).tolist()
@@ -182,11 +182,21 @@ def test_the_square_has_black_bands_above_and_below() -> None:
 def test_free_answers_come_from_the_label() -> None:
     near = {"along_m": 0.31, "offset_m": 0.05}
     beside = {"along_m": 0.2, "offset_m": 0.3}
-    count, distance = lessons.PROMPTS
-    assert lessons.answer(count, {"ducks": [near, beside]}) == "2"
-    assert lessons.answer(count, {"ducks": [near] * 12}) == "Many"
-    assert lessons.answer(distance, {"ducks": [near, beside]}) == "About 0.3 m."
-    assert lessons.answer(distance, {"ducks": [beside]}) == "None in my lane."
+    assert lessons.answer("count", {"ducks": [near, beside]}) == "2"
+    assert lessons.answer("count", {"ducks": [near] * 12}) == "Many"
+    assert lessons.answer("distance", {"ducks": [near, beside]}) == "About 0.3 m."
+    assert lessons.answer("distance", {"ducks": [beside]}) == "None in my lane."
+    assert lessons.answer("lane", {"ducks": [near]}) == "Yes." != lessons.answer("lane", {"ducks": [beside]})
+    assert lessons.answer("ahead", {"ducks": [near, beside]}) == "A duck in my lane, about 0.3 m ahead."
+    assert lessons.answer("other", {"ducks": [near]}) == lessons.NOT_TRAINED
+
+
+def test_every_topic_has_its_turn_and_no_other_prompt_is_a_taught_one() -> None:
+    taught = {prompt for prompts in lessons.PROMPTS.values() for prompt in prompts}
+    drawn = [lessons.draw(step, np.random.default_rng([3, step])) for step in range(500)]
+    assert {topic for topic, _ in drawn} == set(lessons.TOPICS)
+    assert all((prompt in taught) == (topic != "other") for topic, prompt in drawn)
+    assert len({prompt for topic, prompt in drawn if topic == "other"}) > 80
 
 
 def test_the_rate_rises_then_falls() -> None:
@@ -201,4 +211,10 @@ def test_a_data_set_still_being_rendered_can_be_read(data: Path, tmp_path: Path)
     lines = (data / "labels.jsonl").read_text().splitlines()[:40]
     (tmp_path / "labels.jsonl").write_text("\n".join(lines))
     frames: FrameSet = load(tmp_path)
-    assert len(frames.labels) == 40 and len(frames.pictures) == 240
+    assert len(frames.labels) == len(frames.pictures) == 40
+
+
+def test_several_data_sets_are_one_and_keep_their_own_validation(data: Path) -> None:
+    frames = load(data, data)
+    assert len(frames.labels) == 480
+    assert frames.validation().tolist() == [*range(220, 240), *range(460, 480)]

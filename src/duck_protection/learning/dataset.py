@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
@@ -26,16 +26,18 @@ Label = Dict[str, Any]
 
 @dataclass(frozen=True)
 class FrameSet:
-    """Frames and labels, in the data set's order.
+    """Frames and labels of one or several data sets, one after the other.
 
     Args:
-        pictures: uint8, shape (n, 288, 384, 3), RGB order; may be longer than labels while rendering goes on.
-        folder: Where the full-size JPEGs are, at each label's "file".
+        files: The full-size JPEGs.
+        pictures: uint8, each of shape (288, 384, 3), RGB order, read from disk when used.
+        looks: int64, shape (n,): the number of each frame's look within its data set.
     """
 
-    folder: Path
+    files: List[Path]
     labels: List[Label]
-    pictures: np.ndarray
+    pictures: List[np.ndarray]
+    looks: np.ndarray
 
     def level(self, number: int) -> Level:
         """What this frame deserves."""
@@ -43,27 +45,35 @@ class FrameSet:
 
     def training(self) -> np.ndarray:
         """Numbers of the frames that training may see."""
-        return np.flatnonzero(self.looks() % VALIDATION_EVERY != VALIDATION_EVERY - 1)
+        return np.flatnonzero(self.looks % VALIDATION_EVERY != VALIDATION_EVERY - 1)
 
     def validation(self) -> np.ndarray:
         """Numbers of the frames that training never sees."""
-        return np.flatnonzero(self.looks() % VALIDATION_EVERY == VALIDATION_EVERY - 1)
-
-    def looks(self) -> np.ndarray:
-        """The number of each frame's look; frames of one look follow each other and share their town's name."""
-        maps = [label["map"] for label in self.labels]
-        return np.cumsum([0, *(here != before for before, here in zip(maps, maps[1:]))])[: len(maps)]
+        return np.flatnonzero(self.looks % VALIDATION_EVERY == VALIDATION_EVERY - 1)
 
 
-def load(folder: Path) -> FrameSet:
+def load(*folders: Path) -> FrameSet:
     """The frames rendered so far.
 
     Raises:
         FileNotFoundError: There is no data set here; render one.
     """
+    parts = [_load(folder) for folder in folders]
+    together: List[Any] = [[one for part in parts for one in part[field]] for field in range(3)]
+    return FrameSet(*together, looks=np.concatenate([part[3] for part in parts]))
+
+
+def _load(folder: Path) -> Tuple[List[Path], List[Label], List[np.ndarray], np.ndarray]:
     lines = (folder / "labels.jsonl").read_text().splitlines()
     pictures = np.load(folder / "frames_384.npy", mmap_mode="r")
-    return FrameSet(folder, [json.loads(line) for line in lines][: len(pictures)], pictures)
+    labels = [json.loads(line) for line in lines[: len(pictures)]]
+    return [folder / one["file"] for one in labels], labels, list(pictures[: len(labels)]), _looks(labels)
+
+
+def _looks(labels: List[Label]) -> np.ndarray:
+    """Frames of one look follow each other and share their town's name."""
+    maps = [label["map"] for label in labels]
+    return np.cumsum([0, *(here != before for before, here in zip(maps, maps[1:]))])[: len(maps)]
 
 
 def soft_targets(labels: List[Label], question: Question, seed: int) -> np.ndarray:

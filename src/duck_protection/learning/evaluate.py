@@ -57,7 +57,7 @@ def read(vlm: Vlm, frames: FrameSet, numbers: Sequence[int], question: Question)
     with tqdm(total=len(numbers), unit="frame", mininterval=5) as bar:
         for start in range(0, len(numbers), BATCH):
             part = numbers[start : start + BATCH]
-            pictures = [decode((frames.folder / frames.labels[number]["file"]).read_bytes()) for number in part]
+            pictures = [decode(frames.files[number].read_bytes()) for number in part]
             replies = vlm.choose(pictures, [question] * len(part))
             readings += [Reading(reply, frames.level(number)) for reply, number in zip(replies, part)]
             bar.update(len(part))
@@ -118,7 +118,7 @@ def _parts(test: FrameSet, validation: Path | None) -> Tuple[FrameSet, List[int]
     if validation is not None:
         chosen = load(validation)
         return chosen, chosen.validation().tolist(), list(range(len(test.labels)))
-    odd = test.looks() % 2 == 1
+    odd = test.looks % 2 == 1
     return test, np.flatnonzero(odd).tolist(), np.flatnonzero(~odd).tolist()
 
 

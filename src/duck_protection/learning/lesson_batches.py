@@ -16,7 +16,7 @@ from torch import Tensor
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
 from duck_protection.learning.dataset import FrameSet, soft_targets
-from duck_protection.learning.tutor import cells_of
+from duck_protection.learning.tutor import Lessons, lessons_of
 from duck_protection.question import Question
 from duck_protection.vlm import chatml
 
@@ -34,7 +34,7 @@ class Batch:
         answer_at: Where in the first half of ids the answer stands: the logits before it are the verdict.
         choices: float32, shape (batch, number of choices): how much each choice deserves to be said.
         targets: int64, shape (2 * batch, length): next tokens, IGNORED where nothing is taught or choices teach it.
-        cells: Where ducks are, for the tutor, see tutor.cells_of().
+        tutoring: Where ducks and robot are.
     """
 
     pixels: Tensor
@@ -43,7 +43,7 @@ class Batch:
     answer_at: int
     choices: Tensor
     targets: Tensor
-    cells: Tuple[Tensor, Tensor]
+    tutoring: Lessons
 
 
 class Batches:
@@ -59,21 +59,23 @@ class Batches:
         self.word_ids = [chatml.plain_ids(tokenizer, word)[0] for word in question.words]
         self._end = chatml.special_id(tokenizer, chatml.END)
         self._road, self._image_at = chatml.ids(tokenizer, question.prompt, image_tokens)
-        self._free = [chatml.ids(tokenizer, prompt, image_tokens)[0] for prompt in lessons.PROMPTS]
+        self._image_tokens = image_tokens
 
     def at(self, step: int) -> Batch:
         """The batch of this step."""
         chosen = self._chosen(step)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
         pixels = to_square(augment(self._pixels(chosen), generator))
-        return self._asked(pixels, chosen, step % len(lessons.PROMPTS))
+        rng = np.random.default_rng([self._seed, step])
+        return self._asked(pixels, chosen, *lessons.draw(step, rng))
 
     def validation(self, most: int) -> List[Tuple[Batch, Tensor]]:
         """Unchanged validation pictures, asked the same way, with the true choice of each (index in the question)."""
         numbers = self._frames.validation()
         numbers = numbers[:: max(1, len(numbers) // most)][:most]
         parts = [numbers[i : i + self._size] for i in range(0, len(numbers), self._size)]
-        return [(self._asked(to_square(self._pixels(part)), part, 0), self._truth(part)) for part in parts]
+        asked = ("count", lessons.PROMPTS["count"][0])
+        return [(self._asked(to_square(self._pixels(part)), part, *asked), self._truth(part)) for part in parts]
 
     def _chosen(self, step: int) -> np.ndarray:
         """Every training frame once per epoch, in an order of that epoch."""
@@ -91,21 +93,22 @@ class Batches:
         levels = [choice.level for choice in self._question.choices]
         return torch.tensor([levels.index(self._frames.level(number)) for number in chosen])
 
-    def _said(self, lesson: int, number: int) -> List[int]:
+    def _said(self, topic: str, number: int) -> List[int]:
         """The tokens of the right answer to a free question, with the end."""
-        said = lessons.answer(lessons.PROMPTS[lesson], self._frames.labels[number])
+        said = lessons.answer(topic, self._frames.labels[number])
         return [*chatml.plain_ids(self._tokenizer, said), self._end]
 
-    def _asked(self, pixels: Tensor, chosen: np.ndarray, lesson: int) -> Batch:
+    def _asked(self, pixels: Tensor, chosen: np.ndarray, topic: str, prompt: str) -> Batch:
         answer_at = len(self._road)
+        free = chatml.ids(self._tokenizer, prompt, self._image_tokens)[0]
         rows = [(self._road, [self.word_ids[index], self._end]) for index in self._truth(chosen).tolist()]
-        rows += [(self._free[lesson], self._said(lesson, number)) for number in chosen]
-        length = max(len(prompt) + len(said) for prompt, said in rows)
+        rows += [(free, self._said(topic, number)) for number in chosen]
+        length = max(len(asked) + len(said) for asked, said in rows)
         ids = torch.full((len(rows), length), self._end)
         targets = torch.full((len(rows), length), IGNORED)
-        for row, (prompt, said) in enumerate(rows):
-            ids[row, : len(prompt) + len(said)] = torch.tensor([*prompt, *said])
-            targets[row, len(prompt) - 1 : len(prompt) + len(said) - 1] = torch.tensor(said)
+        for row, (asked, said) in enumerate(rows):
+            ids[row, : len(asked) + len(said)] = torch.tensor([*asked, *said])
+            targets[row, len(asked) - 1 : len(asked) + len(said) - 1] = torch.tensor(said)
         targets[: len(chosen), answer_at - 1] = IGNORED  # the soft choices teach this one
-        cells = cells_of([self._frames.labels[number] for number in chosen], pixels.shape[-1])
-        return Batch(pixels, ids, self._image_at, answer_at, self._soft[torch.from_numpy(chosen)], targets, cells)
+        tutoring = lessons_of([self._frames.labels[number] for number in chosen], pixels.shape[-1])
+        return Batch(pixels, ids, self._image_at, answer_at, self._soft[torch.from_numpy(chosen)], targets, tutoring)

@@ -19,7 +19,7 @@ import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import torch
 import yaml
@@ -30,7 +30,7 @@ from duck_protection.question import Question, questions_from
 
 
 def train(
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     work: Path,
     question: Question,
@@ -46,12 +46,11 @@ def train(
     """
     from tqdm import tqdm
 
-    training = Training(data, question, plan)
+    first = torch.load(start, weights_only=True) if start is not None else None
+    training = Training(data, question, plan, first)
     state_file = work / "state.pt"
     if resume and state_file.exists():
         training.restore(torch.load(state_file, weights_only=True))
-    elif start is not None:
-        training.start_from(torch.load(start, weights_only=True))
     began, losses = time.monotonic(), []
     with tqdm(total=plan.steps, initial=training.step, unit="step", mininterval=10, smoothing=0.02) as bar:
         while training.step < plan.steps:
@@ -75,7 +74,7 @@ def _keep(training: Training, row: Dict[str, float], out: Path, work: Path) -> N
     _draw(training.curve, work / "curve.png")
     if row["validation_loss"] <= min(one["validation_loss"] for one in training.curve):
         plan = asdict(training.plan)
-        save_model(training.average.module, training.tokenizer, training.question, plan, row, out)
+        save_model(training.shipped(), training.tokenizer, training.question, plan, row, out)
 
 
 def _draw(curve: List[Dict[str, float]], file: Path) -> None:
@@ -100,7 +99,7 @@ def _draw(curve: List[Dict[str, float]], file: Path) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Train the duckling.")
-    parser.add_argument("--data", type=Path, default=Path("data/train"), help="folder made by learning.render")
+    parser.add_argument("--data", type=Path, nargs="+", default=[Path("data/train")], help="made by learning.render")
     parser.add_argument("--out", type=Path, default=Path("models/duckling"), help="folder of the model")
     parser.add_argument("--work", type=Path, default=Path("out/training"), help="folder of state and curve")
     parser.add_argument("--questions", type=Path, default=Path("config/questions.yaml"))

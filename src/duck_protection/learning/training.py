@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from duck_protection.learning.waking import wake
 from duck_protection.question import Question
 
 FREE_WEIGHT = 0.2  # of the free questions' loss beside the verdict's
+WORD_WEIGHTS = ("embed_tokens.weight", "lm_head.weight")  # rows by token number
 TUTOR_WEIGHT = 0.3  # of the loss about where the ducks are
 
 
@@ -55,26 +56,43 @@ class Plan:
 
 
 class Training:
-    """A training in progress: weights, their average, optimiser, and what was measured on the way."""
+    """A training in progress: weights, their average, optimiser, and what was measured on the way.
 
-    def __init__(self, data: Path, question: Question, plan: Plan) -> None:
+    Args:
+        start: Another training's state, whose weights are the first ones here; nothing else of it is used.
+    """
+
+    def __init__(
+        self, data: Sequence[Path], question: Question, plan: Plan, start: Optional[Dict[str, Any]] = None
+    ) -> None:
         self.plan, self.question, self.step = plan, question, 0
         self.curve: List[Dict[str, float]] = []
-        self.tokenizer = make_tokenizer(
-            [question.prompt, *lessons.PROMPTS, *lessons.answers()], list(question.words)
-        )
+        self.tokenizer = make_tokenizer([question.prompt, *lessons.corpus()], list(question.words))
         tokens = plan.sizes.image_tokens
-        self.batches = Batches(load(data), question, self.tokenizer, tokens, plan.batch, plan.seed)
+        self.batches = Batches(load(*data), question, self.tokenizer, tokens, plan.batch, plan.seed)
         torch.manual_seed(plan.seed)
         self.model = FastVlmForConditionalGeneration(thin_config(self.tokenizer, plan.sizes)).train()
-        wake(self.model.model.vision_tower.timm_model, self.batches.at(0).pixels)
-        self.average = AveragedModel(self.model, multi_avg_fn=_averaging(plan.average), use_buffers=True)
         self.tutor = Tutor(plan.sizes.widths[2], 2 * plan.sizes.widths[-1])
+        self._prepare(start)
+        self.average = AveragedModel(self.model, multi_avg_fn=_averaging(plan.average), use_buffers=True)
         self._all = [*self.model.parameters(), *self.tutor.parameters()]
         decayed, others = [p for p in self._all if p.ndim >= 2], [p for p in self._all if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(0.9, 0.98), fused=True)
         self._see = torch.compile(see, dynamic=False) if plan.compile_tower else see
+
+    def _prepare(self, start: Optional[Dict[str, Any]]) -> None:
+        """First weights: new ones through which a picture is visible, or another training's."""
+        if start is None:
+            wake(self.model.model.vision_tower.timm_model, self.batches.at(0).pixels)
+        else:
+            taken = start["model"]
+            if start.get("tokenizer") != self.tokenizer.to_str():  # the same number would mean another word
+                taken = {name: value for name, value in taken.items() if not name.endswith(WORD_WEIGHTS)}
+            missing, _ = self.model.load_state_dict(taken, strict=False)
+            if not all(name.endswith(WORD_WEIGHTS) for name in missing):
+                raise ValueError(f"the state to begin with is another model's: it has no {missing[0]}")
+            self.tutor.load_state_dict(start["tutor"], strict=False)  # an older tutor may have had fewer heads
 
     def advance(self) -> float:
         """One step; returns its loss."""
@@ -98,7 +116,7 @@ class Training:
             hidden = hidden_states(self.model, batch, tokens)
             verdict = self.model.lm_head(hidden[: len(batch.pixels), batch.answer_at - 1]).float()
             free = self.model.lm_head(hidden[taught]).float()
-            tutored = self.tutor.loss(middle, tokens, batch.cells)
+            tutored = self.tutor.loss(middle, tokens, batch.tutoring)
         said = FREE_WEIGHT * functional.cross_entropy(free, batch.targets[taught])
         return soft_loss(verdict, batch.choices, word_ids) + said + TUTOR_WEIGHT * tutored
 
@@ -131,12 +149,13 @@ class Training:
             "average": self.average.state_dict(),
             "tutor": self.tutor.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "tokenizer": self.tokenizer.to_str(),
         }
 
-    def start_from(self, state: Dict[str, Any]) -> None:
-        """Take over another training's weights, and nothing else of it; the average begins anew."""
-        self.model.load_state_dict(state["model"])
-        self.tutor.load_state_dict(state["tutor"])
+    def shipped(self) -> FastVlmForConditionalGeneration:
+        """The averaged weights, in evaluation mode."""
+        model: FastVlmForConditionalGeneration = self.average.module.eval()
+        return model
 
     def restore(self, state: Dict[str, Any]) -> None:
         """Go on from a state."""
