@@ -12,9 +12,10 @@ import pytest
 import torch
 from tiny import SIZES
 
+from duck_protection.corridor import true_level
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
-from duck_protection.learning.dataset import FrameSet, load, soft_targets
+from duck_protection.learning.dataset import FrameSet, load, near_limit, soft_targets
 from duck_protection.learning.reading import choice_logits
 from duck_protection.learning.shipping import save_model
 from duck_protection.learning.thin import thin_config
@@ -158,6 +159,19 @@ def test_targets_are_soft_at_the_limits_and_firm_elsewhere(along_m: float, offse
     (target,) = soft_targets([label(along_m, offset_m)], QUESTION, seed=1)
     assert target.sum() == pytest.approx(1)
     assert (target.max() > 0.99) == firm
+
+
+@pytest.mark.parametrize(
+    ("along_m", "offset_m", "near"),
+    [
+        (0.2, 0.0, False), (0.41, 0.0, True), (0.49, 0.0, True), (0.7, 0.0, False), (0.3, 0.10, True), (0.3, 0.16, True),
+        (0.3, 0.22, True), (0.3, 0.30, False), (1.2, 0.0, False), (-0.1, 0.0, False), (-0.06, 0.0, True),
+    ],
+)  # fmt: skip
+def test_a_frame_near_a_limit_is_known_as_such(along_m: float, offset_m: float, near: bool) -> None:
+    truth = true_level(np.array([[along_m, offset_m]])).name
+    assert near_limit({**label(along_m, offset_m), "level": truth}) == near
+    assert not near_limit({"level": "CLEAR", "ducks": []})
 
 
 def test_a_frame_without_ducks_is_clear() -> None:

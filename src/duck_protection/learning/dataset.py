@@ -20,6 +20,7 @@ VALIDATION_EVERY = 12  # one look in twelve: about 8 % of a training set chooses
 JITTERS = 24
 ALONG_SPREAD = 0.03  # of the distance: half a picture row at 0.45 m, so a nearer limit is sharper than a far one
 OFFSET_SPREAD_M = 0.008
+LIMIT_BAND_M = 0.05  # a frame within it is reported apart: no picture of 384 pixels can tell 0.44 m from 0.46 m
 
 Label = Dict[str, Any]
 
@@ -74,6 +75,15 @@ def _looks(labels: List[Label]) -> np.ndarray:
     """Frames of one look follow each other and share their town's name."""
     maps = [label["map"] for label in labels]
     return np.cumsum([0, *(here != before for before, here in zip(maps, maps[1:]))])[: len(maps)]
+
+
+def near_limit(label: Label) -> bool:
+    """Whether the level would be another one if a single duck stood LIMIT_BAND_M farther, nearer, or to one side."""
+    ducks = np.array([(duck["along_m"], duck["offset_m"]) for duck in label["ducks"]]).reshape(-1, 2)
+    level, reach = Level[label["level"]], (-LIMIT_BAND_M, 0.0, LIMIT_BAND_M)
+    moves = [(number, (along, offset)) for number in range(len(ducks)) for along in reach for offset in reach]
+    moved = [np.where(np.arange(len(ducks))[:, None] == number, ducks + move, ducks) for number, move in moves]
+    return any(true_level(one) is not level for one in moved)
 
 
 def soft_targets(labels: List[Label], question: Question, seed: int) -> np.ndarray:

@@ -1,11 +1,11 @@
 """Measures a model on frames whose truth is known, through the real engine, and chooses its thresholds.
 
-    python -m duck_protection.learning.evaluate models/duckling data/heldout --validation data/train \
+    ./run evaluate models/duckling data/heldout --validation data/plain data/train \
         --write-thresholds config/thresholds.yaml --json out/evaluation.json
 
 Answers: how often is the level right, and how often is a STOP taken for CLEAR? Thresholds are chosen on validation
 frames alone (looks of --validation that training never saw; without it, every second look of DATA, and then only the
-others are reported). Promise: what is reported was read from JPEGs by FastVlm.choose() and judged by verdict.judge(),
+others are reported). Frames within 5 cm of a limit of the truth are also reported apart. Promise: what is reported was read from JPEGs by FastVlm.choose() and judged by verdict.judge(),
 as on the robot, and no reported frame had a part in choosing.
 """
 from __future__ import annotations
@@ -22,7 +22,7 @@ import yaml
 
 from duck_protection.frames import decode
 from duck_protection.learning.choosing import Reading, choose_thresholds
-from duck_protection.learning.dataset import FrameSet, load
+from duck_protection.learning.dataset import FrameSet, load, near_limit
 from duck_protection.question import Question, questions_from
 from duck_protection.verdict import Identity, Level, Thresholds, judge
 from duck_protection.vlm.base import Vlm
@@ -113,10 +113,10 @@ def write_record(file: Path, entry: Dict[str, Any]) -> None:
     file.write_text(comment + yaml.safe_dump([*others, entry], sort_keys=False, default_flow_style=False))
 
 
-def _parts(test: FrameSet, validation: Path | None) -> Tuple[FrameSet, List[int], List[int]]:
+def _parts(test: FrameSet, validation: Sequence[Path]) -> Tuple[FrameSet, List[int], List[int]]:
     """The frames to choose on (set and numbers), and the numbers of the test set's frames to report."""
-    if validation is not None:
-        chosen = load(validation)
+    if validation:
+        chosen = load(*validation)
         return chosen, chosen.validation().tolist(), list(range(len(test.labels)))
     odd = test.looks % 2 == 1
     return test, np.flatnonzero(odd).tolist(), np.flatnonzero(~odd).tolist()
@@ -127,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure a model and choose its thresholds.")
     parser.add_argument("model", help="folder or hub name")
     parser.add_argument("data", type=Path, help="folder made by learning.render: the frames to report")
-    parser.add_argument("--validation", type=Path, help="the training's data set: choose on what it kept back")
+    parser.add_argument("--validation", type=Path, nargs="+", default=[], help="the training's data: choose on what it kept back")
     parser.add_argument("--questions", type=Path, default=Path("config/questions.yaml"))
     parser.add_argument("--question", default="road")
     parser.add_argument("--write-thresholds", type=Path, help="YAML file that takes the record")
@@ -143,9 +143,11 @@ def main() -> None:
     chosen_set, chosen, reported = _parts(test, args.validation)
     validated = read(vlm, chosen_set, chosen, question)
     thresholds = choose_thresholds(validated, question)
-    result = score(read(vlm, test, reported, question), question, thresholds)
-    print(table("validation", score(validated, question, thresholds)))
-    print(table("test", result))
+    readings = read(vlm, test, reported, question)
+    parts = {"test": readings, **_by_limits(readings, [test.labels[number] for number in reported])}
+    results = {name: score(part, question, thresholds) for name, part in parts.items() if part}
+    for name, result in {"validation": score(validated, question, thresholds), **results}.items():
+        print(table(name, result))
     today = datetime.date.today().isoformat()
     entry = record(vlm.identity, question, thresholds, len(validated), today)
     print(json.dumps(entry))
@@ -153,7 +155,21 @@ def main() -> None:
         write_record(args.write_thresholds, entry)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({**asdict(result), "thresholds": entry}, indent=1) + "\n")
+        args.json.write_text(json.dumps(_numbers(results, entry), indent=1) + "\n")
+
+
+def _by_limits(readings: Sequence[Reading], labels: Sequence[Dict[str, Any]]) -> Dict[str, List[Reading]]:
+    """The readings of frames near a limit of the truth, and of the others."""
+    near = [near_limit(label) for label in labels]
+    return {
+        "farther than 5 cm from a limit": [one for one, is_near in zip(readings, near) if not is_near],
+        "within 5 cm of a limit": [one for one, is_near in zip(readings, near) if is_near],
+    }
+
+
+def _numbers(results: Dict[str, Score], entry: Dict[str, Any]) -> Dict[str, Any]:
+    parts = {name.replace(" ", "_"): asdict(result) for name, result in results.items() if name != "test"}
+    return {**asdict(results["test"]), "parts": parts, "thresholds": entry}
 
 
 def _share(part: int, whole: int) -> float:
