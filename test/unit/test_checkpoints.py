@@ -65,7 +65,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "config is a list": (lambda folder: (folder / "config.json").write_text("[]"), "not a JSON object"),
     "another model": (lambda folder: edit_json(folder / "config.json", model_type="llava"), "'llava' model: only Fast"),
     "odd config": (lambda folder: edit_json(folder / "config.json", vision_feature_layer=-2), "describes no FastVLM"),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no \\*.safetensors"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no model.safetensors"),
     "only pickle": (only_pickle, "only as pickle .*can run code"),
     "half of the weights": (cut_weights, "cannot be loaded"),
     "a tensor too few": (

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MODEL_TYPE = "llava_qwen2"
-DROPPED = "head.proj"  # the CLIP head: of no use to the language model
-IMAGE_ID = 151646  # the first free row of Qwen2's vocabulary, as transformers' own conversion has it
+DROPPED = "model.vision_tower.timm_model.head.proj"  # the CLIP head: of no use to the language model
+IMAGE, IMAGE_ID = "<image>", 151646  # the first free row of Qwen2's vocabulary, as transformers' own conversion has it
 
 _TOWER = r"^model\.vision_tower\.vision_tower\.model\."
 _OURS = "model.vision_tower.timm_model."
@@ -32,6 +32,7 @@ KEYS = {
     _TOWER + r"network\.9\.": _OURS + "stages.4.pos_emb.",
     _TOWER + r"network\.10\.": _OURS + "stages.4.blocks.",
     _TOWER + r"conv_exp\.": _OURS + "final_conv.",
+    _TOWER + r"head\.proj$": DROPPED,
     r"\.convffn\.": ".mlp.",
     r"\.lkb_reparam\.": ".reparam_conv.",
     r"\.se\.reduce\.": ".se.fc1.",
@@ -47,9 +48,32 @@ TEXT_FIELDS = (
 )  # fmt: skip
 
 
+MEANT = {  # what the code here takes for granted; a checkpoint that says otherwise is another model
+    "mm_projector_type": "mlp2x_gelu",
+    "mm_vision_tower": "mobileclip_l_1024",
+    "image_aspect_ratio": "pad",
+    "mm_patch_merge_type": "flat",
+    "mm_use_im_start_end": False,
+    "mm_use_im_patch_token": False,
+    "use_sliding_window": False,
+}
+
+
+def is_apples(content: Dict[str, Any]) -> bool:
+    """Whether this config.json is Apple's."""
+    return bool(content.get("model_type") == MODEL_TYPE)
+
+
 def native_config(apples: Dict[str, Any]) -> Dict[str, Any]:
     """The native configuration of a checkpoint whose config.json is Apple's. The vocabulary keeps its size: the row
-    of the image placeholder is one of its unused ones, and is never read."""
+    of the image placeholder is one of its unused ones, and is never read.
+
+    Raises:
+        ValueError: It says something of which the code here knows nothing.
+    """
+    for key, meant in MEANT.items():
+        if apples.get(key, meant) != meant:
+            raise ValueError(f"{key} is {apples[key]!r}, only {meant!r} is known here")
     tied = bool(apples.get("tie_word_embeddings", False))
     text = {key: apples[key] for key in TEXT_FIELDS if key in apples}
     native = {
@@ -59,19 +83,21 @@ def native_config(apples: Dict[str, Any]) -> Dict[str, Any]:
         "image_seq_length": 256,  # 1024 pixels a side
         "tie_word_embeddings": tied,
     }
-    if "vision_config" in apples:  # not Apple's: small towers for tests
-        native["vision_config"] = apples["vision_config"]
-        native["image_token_index"] = apples["image_token_index"]
-    return native
+    ours = ("vision_config", "image_token_index")  # not Apple's: small towers and vocabularies, for tests
+    return {**native, **{key: apples[key] for key in ours if key in apples}}
 
 
-def tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a folder that has vocab.json and merges.txt only, with the image placeholder added."""
-    from tokenizers import AddedToken
+def tokenizer_of_parts(folder: Path) -> Tokenizer:
+    """The tokenizer of a folder that has vocab.json and merges.txt only."""
     from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 
-    reader = Qwen2Tokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    backend = reader.backend_tokenizer
-    if backend.token_to_id("<image>") is None:
-        backend.add_special_tokens([AddedToken("<image>", special=True, normalized=False)])
-    return backend
+    return Qwen2Tokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False).backend_tokenizer
+
+
+def with_image(tokenizer: Tokenizer) -> Tokenizer:
+    """The same with the image placeholder, which Apple's code splits out of the text before it tokenizes."""
+    from tokenizers import AddedToken
+
+    if tokenizer.token_to_id(IMAGE) is None:
+        tokenizer.add_special_tokens([AddedToken(IMAGE, special=True, normalized=False)])
+    return tokenizer

@@ -6,15 +6,12 @@ broken or of another kind ends in one LoadError that says what to do.
 """
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Tuple
 
-from duck_protection.vlm import apple_layout, chatml
+from duck_protection.vlm import apple_layout, chatml, folders
 from duck_protection.vlm.base import LoadError
 
 if TYPE_CHECKING:
@@ -22,10 +19,7 @@ if TYPE_CHECKING:
     from transformers.models.fast_vlm.configuration_fast_vlm import FastVlmConfig
     from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
 
-STRIDE_PX = 64  # picture pixels per visual token and side: the tower's total stride
-USUAL_SIDE_PX = 1024  # of every FastVLM that Apple released
 DTYPES = ("float32", "bfloat16", "float16")
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 HUB_FILES = ["*.json", "*.safetensors", "merges.txt"]
 
 
@@ -48,7 +42,7 @@ class Checkpoint:
     @property
     def image_tokens(self) -> int:
         """How many tokens one picture becomes."""
-        return (self.side_px // STRIDE_PX) ** 2
+        return (self.side_px // folders.STRIDE_PX) ** 2
 
 
 def load_checkpoint(name: str, device: str = "auto", dtype: str = "auto") -> Checkpoint:
@@ -62,16 +56,16 @@ def load_checkpoint(name: str, device: str = "auto", dtype: str = "auto") -> Che
         LoadError: It cannot be loaded; the message says what to do. Do not start.
     """
     folder, revision = _locate(name)
-    content = _read_json(folder / "config.json", folder)
-    weights = _weight_files(folder)
+    content = folders.read_json(folder / "config.json")
+    weights = folders.weight_files(folder)
     where = _device(device)
     kind = _dtype(dtype, where, content)
-    tokenizer = _tokenizer(folder)
+    tokenizer = folders.read_tokenizer(folder, content)
     model = _model(folder, _config(content, folder), kind, content)
     _check_tokenizer(tokenizer, model, folder)
-    side_px = _side_px(folder, content)
+    side_px = folders.side_px(folder, content)
     model = model.to(where).eval()
-    return Checkpoint(model, tokenizer, side_px, _short(name), revision or _fingerprint(weights), kind)
+    return Checkpoint(model, tokenizer, side_px, _short(name), revision or folders.fingerprint(weights), kind)
 
 
 def _locate(name: str) -> Tuple[Path, str]:
@@ -88,29 +82,6 @@ def _locate(name: str) -> Tuple[Path, str]:
     except Exception as err:  # the hub's client raises its own, requests', and OSErrors: all mean "not to be had"
         raise LoadError(f"{name} is no folder here and cannot be fetched from the hub: {err}") from err
     return folder, folder.name[:12]
-
-
-def _read_json(file: Path, folder: Path) -> Dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as err:
-        raise LoadError(f"{folder} has no {file.name}: this is not a model's folder") from err
-    except (OSError, ValueError) as err:
-        raise LoadError(f"{file} cannot be read ({err}): copy the model again") from err
-    if not isinstance(content, dict):
-        raise LoadError(f"{file} is not a JSON object: copy the model again")
-    return content
-
-
-def _weight_files(folder: Path) -> List[Path]:
-    files = sorted(folder.glob("*.safetensors"))
-    if files:
-        return files
-    pickles = [file.name for pattern in PICKLES for file in folder.glob(pattern)]
-    if pickles:
-        raise LoadError(f"{folder} has its weights only as pickle ({pickles[0]}), which can run code: convert them to "
-                        "safetensors")
-    raise LoadError(f"{folder} has no *.safetensors: copy the model again")
 
 
 def _device(device: str) -> str:
@@ -137,14 +108,12 @@ def _dtype(dtype: str, device: str, content: Dict[str, Any]) -> str:
 def _config(content: Dict[str, Any], folder: Path) -> FastVlmConfig:
     from transformers.models.fast_vlm.configuration_fast_vlm import FastVlmConfig
 
-    kind = content.get("model_type")
-    if kind == apple_layout.MODEL_TYPE:
-        content = apple_layout.native_config(content)
-    elif kind != FastVlmConfig.model_type:
+    kind, apples = content.get("model_type"), apple_layout.is_apples(content)
+    if not apples and kind != FastVlmConfig.model_type:
         raise LoadError(f"{folder} holds a {kind!r} model: only FastVLM ({FastVlmConfig.model_type!r}, or Apple's "
                         f"{apple_layout.MODEL_TYPE!r}) can be loaded here")
     try:
-        return FastVlmConfig.from_dict(content)
+        return FastVlmConfig.from_dict(apple_layout.native_config(content) if apples else content)
     except Exception as err:  # strict dataclasses raise half a dozen kinds on values they dislike
         raise LoadError(f"{folder}/config.json describes no FastVLM ({err}): copy the model again") from err
 
@@ -154,7 +123,7 @@ def _model(folder: Path, config: FastVlmConfig, dtype: str, content: Dict[str, A
     from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
     from transformers.utils import logging
 
-    apples = content.get("model_type") == apple_layout.MODEL_TYPE
+    apples = apple_layout.is_apples(content)
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # what it would warn of is checked below, and raised
     try:
@@ -164,25 +133,13 @@ def _model(folder: Path, config: FastVlmConfig, dtype: str, content: Dict[str, A
         )  # fmt: skip
     except Exception as err:  # safetensors, torch and transformers each have their own errors for a broken file
         raise LoadError(f"the weights in {folder} cannot be loaded ({err}): copy the model again") from err
-    unexpected = {key for key in found["unexpected_keys"] if not (apples and key.endswith(apple_layout.DROPPED))}
+    unexpected = {key for key in found["unexpected_keys"] if not (apples and key == apple_layout.DROPPED)}
     wrong = {"missing": found["missing_keys"], "unexpected": unexpected, "of another shape": found["mismatched_keys"]}
     for what, keys in wrong.items():
         if keys:
             raise LoadError(f"the weights in {folder} do not fit config.json: {len(keys)} {what}, such as "
                             f"{sorted(map(str, keys))[0]}: copy the model again")
     return model
-
-
-def _tokenizer(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    file = folder / "tokenizer.json"
-    try:
-        if not file.exists() and (folder / "vocab.json").exists():
-            return apple_layout.tokenizer(folder)
-        return Tokenizer.from_file(str(file))
-    except Exception as err:  # tokenizers raises plain Exception
-        raise LoadError(f"{file} cannot be read ({err}): copy the model again") from err
 
 
 def _check_tokenizer(tokenizer: Tokenizer, model: FastVlmForConditionalGeneration, folder: Path) -> None:
@@ -195,28 +152,6 @@ def _check_tokenizer(tokenizer: Tokenizer, model: FastVlmForConditionalGeneratio
     configured = model.config.image_token_index
     if image != configured:
         raise LoadError(f"{folder} has <image> at {image} in its tokenizer, at {configured} in config.json")
-
-
-def _side_px(folder: Path, content: Dict[str, Any]) -> int:
-    """From preprocessor_config.json, else from how many tokens an image has, else the usual side."""
-    file = folder / "preprocessor_config.json"
-    size = _read_json(file, folder).get("crop_size", {}) if file.exists() else {}
-    tokens = int(content.get("image_seq_length") or 0)
-    side = size if isinstance(size, int) else int(size.get("height", 0))
-    side = side or (math.isqrt(tokens) * STRIDE_PX if tokens else USUAL_SIDE_PX)
-    if side < STRIDE_PX or side % STRIDE_PX:
-        raise LoadError(f"the picture's side must be a multiple of {STRIDE_PX} pixels, is {side} in {folder}")
-    return side
-
-
-def _fingerprint(files: List[Path]) -> str:
-    """First 12 hex digits of the SHA-256 over the weight files, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:12]
 
 
 def _short(name: str) -> str:

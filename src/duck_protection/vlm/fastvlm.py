@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence,
 
 import numpy as np
 
-from duck_protection.frames import pad_to_square
 from duck_protection.question import Question
 from duck_protection.verdict import Identity, Reply, Timings
-from duck_protection.vlm import chatml
+from duck_protection.vlm import chatml, pixels
 from duck_protection.vlm.base import AnswerError, ChoiceError, MemoryFullError
 
 if TYPE_CHECKING:
@@ -68,8 +67,9 @@ class FastVlm:
         import torch
 
         with _inference():
-            pixels = torch.stack([self._pixels(frame) for frame in frames]).to(self._model.device)
-            seen: Tensor = self._model.get_image_features(pixels.to(self._model.dtype).div_(255)).pooler_output
+            squares = torch.stack([pixels.with_pillow(frame, self._checkpoint.side_px) for frame in frames])
+            looked_at = squares.to(self._model.device).to(self._model.dtype).div_(255)
+            seen: Tensor = self._model.get_image_features(looked_at).pooler_output
             return seen
 
     def check_choices(self, words: Sequence[str]) -> None:
@@ -163,15 +163,6 @@ class FastVlm:
             embedded: Tensor = self._model.get_input_embeddings()(ids)
             embedded[:, image_at : image_at + seen.shape[1]] = seen.to(embedded.dtype)
             return embedded
-
-    def _pixels(self, frame: np.ndarray) -> Tensor:
-        """The padded frame at the model's size, uint8, shape (3, side, side): Pillow's bicubic, as Apple's code."""
-        import torch
-        from PIL import Image
-
-        side = self._checkpoint.side_px
-        square = Image.fromarray(pad_to_square(frame)).resize((side, side), Image.Resampling.BICUBIC)
-        return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
     def _ids_of(self, words: Tuple[str, ...]) -> List[int]:
         if words not in self._choice_ids:
