@@ -6,11 +6,13 @@ Each test's docstring tells the fault, its body shows that it cannot happen here
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Tuple
+from xml.etree import ElementTree
 
 import pytest
 
-from duck_protection.deadman import Deadman
+from duck_protection.deadman import Deadman, Orders
 from duck_protection.fresh import Fresh
 from duck_protection.governor import Governor, Limits
 from duck_protection.lane_control import Gains, LaneController, LanePose
@@ -21,6 +23,7 @@ LEVELS = (Level.CLEAR, Level.SLOW, Level.STOP)
 THRESHOLDS = Thresholds(stop_at=0.2, clear_at=0.9, max_off_mass=0.1)
 FRAME_S = 0.05
 V_MPS = 0.19
+ROBOT = Path(__file__).resolve().parents[2] / "launch" / "robot.launch"
 
 
 def said(*probabilities: float, off_mass: float = 0.0, text: str = "") -> Level:
@@ -164,6 +167,21 @@ def test_wheels_keep_turning_when_the_program_dies() -> None:
 
 
 def test_drives_without_knowing_where_the_lane_is() -> None:
-    """Three topics were driven at once, past the arbiter and without a lane. Here no lane pose is zero."""
+    """It drove wherever the wheels pointed, without a lane. Here no lane pose is zero."""
     assert LaneController(Gains()).steer(None, 0.0) == (0.0, 0.0)
     assert LaneController(Gains()).steer(LanePose(math.nan, 0.0), 0.0) == (0.0, 0.0)
+
+
+def test_drives_three_actuation_topics_at_once() -> None:
+    """It wrote to three actuation topics, past dt-core's arbiter. Here one node commands, on the arbiter's own hook."""
+    remaps = {
+        node.get("name", ""): {one.get("from"): one.get("to") for one in node.iter("remap")}
+        for node in ElementTree.parse(ROBOT).getroot().iter("node")
+    }
+    assert set(remaps) == {"lane_guard_node", "watchdog_node"}
+    assert remaps["lane_guard_node"]["~car_cmd"] == "$(arg guarded_cmd)"  # a source of the switch, not its output
+    assert not any("wheels" in str(topic) or "joy" in str(topic) for topic in remaps["lane_guard_node"].values())
+    deadman = Deadman(0.2)
+    for tick in range(200):  # the watchdog owns the other two and is silent on all of them while the guard beats
+        deadman.beat(tick * FRAME_S)
+        assert deadman.orders(tick * FRAME_S + 0.04) == Orders(zero=False)
