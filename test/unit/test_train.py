@@ -164,7 +164,8 @@ def test_targets_are_soft_at_the_limits_and_firm_elsewhere(along_m: float, offse
 @pytest.mark.parametrize(
     ("along_m", "offset_m", "near"),
     [
-        (0.2, 0.0, False), (0.41, 0.0, True), (0.49, 0.0, True), (0.7, 0.0, False), (0.3, 0.10, True), (0.3, 0.16, True),
+        (0.2, 0.0, False), (0.41, 0.0, True), (0.49, 0.0, True), (0.7, 0.0, False), (0.3, 0.10, True),
+        (0.3, 0.16, True),
         (0.3, 0.22, True), (0.3, 0.30, False), (1.2, 0.0, False), (-0.1, 0.0, False), (-0.06, 0.0, True),
     ],
 )  # fmt: skip
