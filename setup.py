@@ -3,9 +3,11 @@ from importlib.util import find_spec
 
 from setuptools import find_packages, setup
 
+DATA = {"duck_protection.dashboard": ["page/*"]}
+
 if find_spec("catkin_pkg") is None:
-    setup()
+    setup(package_data=DATA)
 else:
     from catkin_pkg.python_setup import generate_distutils_setup
 
-    setup(**generate_distutils_setup(packages=find_packages("src"), package_dir={"": "src"}))
+    setup(**generate_distutils_setup(packages=find_packages("src"), package_dir={"": "src"}, package_data=DATA))

@@ -1,4 +1,4 @@
-"""The YAML files of simulator, recorder and replay load, say what the code's defaults say, and explain every key."""
+"""The YAML files of simulator, recorder, replay and dashboard load, say the code's defaults, and explain every key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytest.importorskip("duck_protection.msg", reason="needs the built messages: ./r
 
 import yaml
 
-from duck_protection.nodes import recorder_node, replay_node, sim_node
+from duck_protection.nodes import dashboard_node, recorder_node, replay_node, sim_node
 from duck_protection.settings import SettingsError, settings_from
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -20,6 +20,7 @@ NODES = {
     "sim_node": sim_node.Settings,
     "recorder_node": recorder_node.Settings,
     "replay_node": replay_node.Settings,
+    "dashboard_node": dashboard_node.Settings,
 }
 
 
@@ -45,6 +46,9 @@ def test_every_key_has_a_reason(name: str) -> None:
         ("sim_node", {"seed": -1}),
         ("recorder_node", {"seconds": -1.0}),
         ("replay_node", {"deadline_s": 0.0}),
+        ("dashboard_node", {"robots": " "}),
+        ("dashboard_node", {"before_s": 20.0, "after_s": 20.0}),
+        ("dashboard_node", {"port": 70000}),
         ("replay_node", {"sauce": "x"}),
     ],
 )

@@ -6,6 +6,7 @@ as None, never as a number that could be taken for a measurement.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import rospy
@@ -16,6 +17,7 @@ from duck_protection.msg import DuckVerdict, TownTruth
 from duck_protection.verdict import Level
 
 if TYPE_CHECKING:  # a robot has neither room
+    from duck_protection.dashboard.births import Births
     from duck_protection.recording.drive import Heard, Moment
     from duck_protection.simulation.camera import Lens
     from duck_protection.simulation.episode import Truth
@@ -29,6 +31,12 @@ def heard_from(message: DuckVerdict, heard_s: float) -> Heard:
     stamp_s = message.header.stamp.to_sec()
     level = Level(message.level) if message.level in list(Level) else Level.UNKNOWN
     return Heard(heard_s, stamp_s, level, message.reason, tuple(message.choices), tuple(message.probabilities))
+
+
+def heard_here(message: DuckVerdict, heard_s: float, births: Births) -> Heard:
+    """A verdict whose frame's stamp is told by this machine's clock, not by the robot's."""
+    heard = heard_from(message, heard_s)
+    return replace(heard, stamp_s=births.born_s(heard.stamp_s, heard_s, message.age_ms))
 
 
 def moment_from(message: TownTruth) -> Moment:

@@ -76,10 +76,14 @@ class Drive:
     def in_force(self, at_s: float) -> InForce:
         """What was in force at this moment."""
         count = bisect.bisect_right(self._heard_s, at_s)
-        if not count:
-            return InForce(Level.UNKNOWN, "start: no verdict yet", None, None)
-        heard = self.verdicts[count - 1]
-        age_s = at_s - heard.stamp_s if heard.stamp_s > 0 else None
-        if heard.level in (Level.CLEAR, Level.SLOW) and not (age_s is not None and age_s < MAX_AGE_S):
-            return InForce(Level.UNKNOWN, "old: the newest judged frame is too old", age_s, heard)
-        return InForce(heard.level, heard.reason, age_s, heard)
+        return force_of(self.verdicts[count - 1] if count else None, at_s)
+
+
+def force_of(heard: Optional[Heard], at_s: float) -> InForce:
+    """What is in force at this moment when this was heard last; None: nothing was."""
+    if heard is None:
+        return InForce(Level.UNKNOWN, "start: no verdict yet", None, None)
+    age_s = at_s - heard.stamp_s if heard.stamp_s > 0 else None
+    if heard.level in (Level.CLEAR, Level.SLOW) and not (age_s is not None and age_s < MAX_AGE_S):
+        return InForce(Level.UNKNOWN, "old: the newest judged frame is too old", age_s, heard)
+    return InForce(heard.level, heard.reason, age_s, heard)

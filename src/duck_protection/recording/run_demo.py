@@ -14,7 +14,8 @@ from typing import Optional, Sequence
 from duck_protection.recording.options import add_shared, finish_shared, model_name
 from duck_protection.recording.session import Plan, run
 
-SHARED = ("seed", "map", "duck_every_s", "rate_hz", "backend", "model", "script", "allow_uncalibrated", "protection")
+SHARED = ("seed", "map", "duck_every_s", "rate_hz", "backend", "model", "script", "allow_uncalibrated", "protection",
+          "dashboard")  # fmt: skip
 TOPICS = {
     "image/compressed": "camera_node/image/compressed",
     "verdict": "duck_protection_node/verdict",
@@ -41,6 +42,7 @@ def main() -> None:
 def plan_of(options: argparse.Namespace, title: str) -> Plan:
     """The drive that these options ask for."""
     arguments = {key: getattr(options, key) for key in SHARED}
+    arguments.update(title=title, out=options.out)
     parameters = {"seconds": options.seconds, "rate_hz": options.rate_hz, "out": str(options.out), "title": title}
     logs = options.out / "log"
     return Plan("demo.launch", {**arguments, "record": False}, "recorder_node", parameters, TOPICS, logs)
@@ -57,6 +59,7 @@ def options_of(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--rate-hz", type=float, default=20.0, metavar="HZ", help="of the camera (20)")
     add("--no-protection", dest="protection", action="store_false", help="drive as if every frame were CLEAR")
     add("--allow-uncalibrated", action="store_true", help="let a model without a threshold record drive")
+    add("--dashboard", action="store_true", help="the operator's page too, on http://127.0.0.1:8090/")
     add("--json", metavar="FILE", help="write the numbers there too")
     add_shared(parser)
     options = parser.parse_args(arguments)

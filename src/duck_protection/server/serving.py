@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import threading
 from types import FrameType
 from typing import Callable, Optional
@@ -15,6 +14,7 @@ from typing import Callable, Optional
 import uvicorn
 
 from duck_protection.server.app import make_app
+from duck_protection.server.listening import bound, url_of
 from duck_protection.server.service import Model, Service, load_in_background
 from duck_protection.server.settings import ServerSettings
 
@@ -60,13 +60,12 @@ class HttpServer:
             timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         )
         self._server = _Server(config, self.service)
-        self._socket = self._bound(config)
+        self._socket = bound(settings.host, settings.port, config.backlog)
 
     @property
     def url(self) -> str:
         """Where it listens; with port 0 the system has chosen one."""
-        host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return url_of(self._socket)
 
     def run(self) -> None:
         """Serves until a signal, or until loading has failed.
@@ -112,17 +111,3 @@ class HttpServer:
     def _failed(self, err: Exception) -> None:
         self._error = err
         self._server.should_exit = True
-
-    @staticmethod
-    def _bound(config: uvicorn.Config) -> socket.socket:
-        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        # With the protocol named, asyncio sets TCP_NODELAY; without, each reply waits 40 ms for a delayed ACK.
-        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((config.host, config.port))
-            sock.listen(config.backlog)  # whoever comes before the loop runs waits instead of being refused
-        except OSError:
-            sock.close()
-            raise
-        return sock

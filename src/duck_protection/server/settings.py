@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Tuple, Union
 
 from duck_protection.frames import FrameLimits
+from duck_protection.server.listening import loopback
 from duck_protection.settings import RangeTable, SettingsError, check_ranges
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -77,11 +78,3 @@ class ServerSettings:
     def frames(self) -> FrameLimits:
         """What a picture may be."""
         return FrameLimits(self.image_bytes, self.image_pixels)
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

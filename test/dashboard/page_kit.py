@@ -1,0 +1,73 @@
+"""A site without ROS behind it, served for real."""
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, List, Mapping, Optional
+
+import numpy as np
+from PIL import Image
+
+from duck_protection.dashboard.app import AskError, Site
+from duck_protection.dashboard.robot import Robot, Timing
+from duck_protection.dashboard.serving import PageServer
+from duck_protection.dashboard.store import EventStore
+from duck_protection.recording.drive import Heard
+from duck_protection.verdict import Level
+
+LEVELS = {"Clear": 1, "Slow": 2, "Stop": 3}
+TOKEN = "a-token-for-tests-0123"
+
+
+def jpeg(seed: int) -> bytes:
+    """A picture, another for each seed."""
+    out = io.BytesIO()
+    view = np.random.default_rng(seed).integers(60, 200, (30, 40, 3)).astype(np.uint8)
+    Image.fromarray(view).resize((320, 240)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def judged(robot: Robot, level: Level, at_s: float) -> None:
+    """Lets the robot hear a verdict about a frame that is 50 ms old."""
+    shares = {Level.CLEAR: (0.9, 0.08, 0.02), Level.SLOW: (0.2, 0.7, 0.1), Level.STOP: (0.01, 0.09, 0.9)}[level]
+    heard = Heard(at_s, at_s - 0.05, level, f"{level.name.lower()}: as judged", tuple(LEVELS), shares)
+    robot.verdict(heard, Timing(50.0, 3.0, 1.0, 30.0), "duckling")
+
+
+class Parrot:
+    """Answers what it was asked; is silent about "silence"."""
+
+    def __init__(self) -> None:
+        self.asked: List[str] = []
+
+    def ask(self, robot: str, question: str) -> Mapping[str, Any]:
+        self.asked.append(f"{robot}: {question}")
+        if question == "silence":
+            raise AskError("model: no answer within 30 s")
+        return {"ok": True, "text": f"you said {question}", "age_s": 0.06, "seconds": 0.2}
+
+    def check(self, robot: str) -> Mapping[str, Any]:
+        self.asked.append(f"{robot}: check")
+        return {"level": 3, "reason": "stop: p(stop) 0.9", "choices": [], "probabilities": [], "age_ms": 70.0}
+
+
+class Served:
+    """A page in this process, that can be ended and started again on the same port."""
+
+    def __init__(self, folder: Path, names: List[str]) -> None:
+        self.robots = [Robot(name) for name in names]
+        self.store = EventStore(folder / "events", 10_000_000)
+        self.desk = Parrot()
+        self.server: Optional[PageServer] = None
+        self.port = 0
+
+    def start(self, host: str = "127.0.0.1") -> str:
+        """Its address."""
+        self.server = PageServer(Site(self.robots, self.store, self.desk, LEVELS, "a test"), host, self.port, TOKEN)
+        self.port = int(self.server.url.rpartition(":")[2])
+        self.server.start()
+        return f"http://127.0.0.1:{self.port}/"
+
+    def stop(self) -> None:
+        if self.server is not None:
+            self.server.stop()
