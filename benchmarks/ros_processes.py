@@ -43,11 +43,16 @@ class Process:
         return self._process.poll() is None
 
 
-def master(folder: Path) -> Process:
-    """A roscore on a free port; ROS_MASTER_URI of this process, and of what it starts, names it from now on."""
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def master(folder: Path, port: int = 0) -> Process:
+    """A roscore on a free port, or this one; ROS_MASTER_URI of this process and its children names it from now on."""
+    port = port or free_port()
     os.environ.update(ROS_MASTER_URI=f"http://localhost:{port}", ROS_HOSTNAME="localhost", ROS_LOG_DIR=str(folder))
     process = Process(["roscore", "-p", str(port)], folder / "roscore.txt")
     ends_s = time.monotonic() + 20.0

@@ -1,0 +1,129 @@
+"""Where faults are tried: the real nodes, each in its own process, under a master of their own.
+
+Promise: everything a bed starts ends with its with-block. A bed that stands drives: the scripted model says CLEAR,
+the controller wants to go, and only the fault is missing.
+"""
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import rospy
+from ledger import Ledger
+from robot import Camera, Witness, honest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rostest"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+from bench import pid_of
+from rig import Town, release
+from ros_processes import Process, master
+
+from duck_protection.nodes.master import MasterWatch
+
+HERE = Path(__file__).resolve().parent
+VEH = "duckie"
+GUARD, WATCHDOG, FOLLOWER = f"/{VEH}/lane_guard_node", f"/{VEH}/watchdog_node", f"/{VEH}/lane_follower_node"
+PROTECTION, MODEL = f"/{VEH}/duck_protection_node", f"/{VEH}/vlm_node"
+SCRIPTS = HERE.parent / "rostest" / "scripts"
+THRESHOLDS = HERE.parent / "rostest" / "thresholds.yaml"
+START_S = 40.0
+DRIVE_S = 15.0  # for the next run: twice and more what recovery may take
+
+
+class NotDrivingError(Exception):
+    """The bed does not drive, so no fault can be tried in it."""
+
+
+class Bed:
+    """A robot and its workstation. Faults bend its parts."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder, self._stack = folder, stack
+        self.ledger = Ledger()
+        self.driver = GUARD  # the node that commands the wheels
+        self.camera: Camera
+        self.town: Town
+        self.part: Any = None  # what only this kind of bed has: a lying server, a network
+
+    def launch(self, file: str, *before: str, **arguments: object) -> None:
+        """A launch file of the package or of this folder. before: words in front of roslaunch."""
+        ours = HERE / file
+        place = [str(ours)] if ours.exists() else ["duck_protection", file]
+        words = [f"{key}:={value}" for key, value in {"veh": VEH, **arguments}.items()]
+        command = [*before, "roslaunch", "--wait", *place, *words]
+        self._stack.enter_context(Process(command, self.folder / f"{Path(file).stem}.txt"))
+
+    def enter(self, context: Any) -> Any:
+        """Ends with the bed."""
+        return self._stack.enter_context(context)
+
+    def start_master(self, port: int = 0) -> None:
+        """A new master; on the old one's port, when that is given."""
+        self.master = master(self.folder, port)
+        self._stack.enter_context(self.master)
+
+    def people(self, raw: bool = False) -> None:
+        """The camera, the controller and the witness: this process becomes a node."""
+        rospy.init_node("eyewitness", disable_signals=True)
+        MasterWatch({}).start()  # this process publishes too
+        car_cmds = [f"{self.driver}/car_cmd", f"/{VEH}/car_cmd_switch_node/cmd"]
+        Witness(self.ledger, f"{PROTECTION}/verdict", car_cmds, f"/{VEH}/wheels_driver_node/wheels_cmd")
+        topic = f"/{VEH}/camera_node/image" + ("" if raw else "/compressed")
+        self.camera = Camera(topic, self.ledger, raw)
+        self.town = Town("/nobody/verdict", f"/{VEH}/lane_controller_node/car_cmd", f"/{VEH}/lane_pose")
+
+    def drive(self, limit_s: float = DRIVE_S) -> None:
+        """Everything whole, and wheels that turn steadily.
+
+        Raises:
+            NotDrivingError: not within limit_s.
+        """
+        self.camera.bend = honest
+        self.town.reset()
+        begun_s = time.monotonic()
+        while self.ledger.steady_since(begun_s) is None:
+            if time.monotonic() > begun_s + limit_s:
+                raise NotDrivingError(f"no steady driving within {limit_s:.0f} s")
+            if rospy.is_shutdown():
+                raise NotDrivingError("the witness was shut down")
+            time.sleep(0.02)
+
+    def released(self) -> None:
+        """A person looks under the bumper."""
+        release(f"{self.driver}/release")
+
+    def pid(self, node: str) -> int:
+        """The node's process."""
+        ends_s = time.monotonic() + 10.0
+        while time.monotonic() < ends_s:
+            found = pid_of(node)
+            if found is not None:
+                return found
+            time.sleep(0.05)
+        raise NotDrivingError(f"{node} has no process")
+
+
+def standing(name: str, folder: Path, stack: ExitStack) -> Bed:
+    """The bed of this name, driving."""
+    bed = Bed(folder, stack)
+    BEDS[name](bed)
+    bed.drive(START_S)
+    return bed
+
+
+def _workstation(bed: Bed, *before: str, **arguments: object) -> None:
+    script = {"backend": "scripted", "script": SCRIPTS / "clear.yaml", "thresholds": THRESHOLDS}
+    bed.launch("workstation.launch", *before, **{**script, **arguments})
+
+
+def _whole(bed: Bed) -> None:
+    bed.start_master()
+    _workstation(bed)
+    bed.launch("robot.launch")
+    bed.people()
+
+
+BEDS: Dict[str, Callable[[Bed], None]] = {"whole": _whole}
