@@ -14,7 +14,7 @@ CORE = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
 ROOMS = {"vlm", "nodes", "dashboard", "simulation", "learning", "recording", "server", "comparison"}
 HEAVY_ROOMS = ("duck_protection.simulation", "duck_protection.recording", "duck_protection.dashboard")
 WORKSTATION = {"sim_node", "recorder_node", "replay_node", "dashboard_node"}
-WORKSTATION |= {"ears", "black_box", "event_film", "robot_desk"}  # what dashboard_node is made of
+WORKSTATION |= {"ears", "black_box", "event_film", "robot_desk", "inspect_bag"}  # what dashboard_node is made of
 HEAVY = {"torch", "transformers", "timm", "torchvision"}
 STANDARD_CORE = {"numpy", "PIL"}
 

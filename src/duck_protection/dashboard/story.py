@@ -49,6 +49,11 @@ class Story:
         reason = "nothing happened" if self.drive.verdicts else "no verdict was recorded"
         return [Event(self.first_s, Kind.RECORDING, f"recording: {reason}")]
 
+    @property
+    def choices(self) -> Tuple[str, ...]:
+        """The words offered in the last verdict that offered some."""
+        return next((heard.choices for heard in reversed(self.drive.verdicts) if heard.choices), ())
+
     def picture_at(self, at_s: float) -> Optional[bytes]:
         """The last picture that had come, or the first that did."""
         index = bisect.bisect_right([when for when, _ in self.pictures], at_s)

@@ -69,7 +69,7 @@ def _told(bag: Any, window: Optional[Window], robot: str) -> Dict[str, Story]:
     for topic, kind, data, at_s in _messages(bag, chosen, window):
         story = stories[_robot_of(topic)]
         story.came(at_s)
-        if kind in PICTURES:
+        if kind in PICTURES:  # without a window only their times are wanted
             if window:
                 story.pictures += [(at_s, jpeg) for jpeg in _jpeg(kind, data, at_s)]
             continue
