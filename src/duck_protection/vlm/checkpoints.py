@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Tuple
 
-from duck_protection.vlm import apple_layout, chatml, folders
+from duck_protection.vlm import apple_layout, chatml, folders, hub
 from duck_protection.vlm.base import LoadError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
 
 DTYPES = ("float32", "bfloat16", "float16")
-HUB_FILES = ["*.json", "*.safetensors", "merges.txt"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Checkpoint:
 
 
 def load_checkpoint(name: str, device: str = "auto", dtype: str = "auto") -> Checkpoint:
-    """The checkpoint in this folder, or of this name on the hub ("owner/model").
+    """The checkpoint in this folder, or of this name on the hub ("owner/model", "owner/model@revision").
 
     Args:
         device: "cpu", "cuda", "cuda:1", or "auto" (the first GPU if there is one).
@@ -73,15 +72,10 @@ def _locate(name: str) -> Tuple[Path, str]:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder, ""
-    if not re.fullmatch(r"[\w-]+/[\w.-]+", name):
+    if not hub.is_name(name):
         raise LoadError(f"no model folder {name}: train one (duck_protection.learning.train) or name one on the hub")
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=HUB_FILES))
-    except Exception as err:  # the hub's client raises its own, requests', and OSErrors: all mean "not to be had"
-        raise LoadError(f"{name} is no folder here and cannot be fetched from the hub: {err}") from err
-    return folder, folder.name[:12]
+    fetched = hub.locate(name)
+    return fetched.folder, fetched.commit
 
 
 def _device(device: str) -> str:
