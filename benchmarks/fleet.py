@@ -43,8 +43,8 @@ ROAD = Question("road", 1, PROMPT, tuple(Choice(word, level) for word, level in 
 class Robot:
     """Asks about its newest frame, again and again; frames come every 1 / RATE_HZ s, each robot at its own phase."""
 
-    def __init__(self, batcher: Batcher, picture: bytes, phase_s: float) -> None:
-        self._batcher, self._picture, self._phase_s = batcher, picture, phase_s
+    def __init__(self, batcher: Batcher, name: str, picture: bytes, phase_s: float) -> None:
+        self._batcher, self._name, self._picture, self._phase_s = batcher, name, picture, phase_s
         self.ages_ms: List[float] = []
         self.failed = 0
         self.thread = threading.Thread(target=self._drive, daemon=True)
@@ -67,7 +67,7 @@ class Robot:
             seen = newest
             stamp_s = self._from_s + newest / RATE_HZ
             try:
-                self._batcher.choose(decode(self._picture), ROAD, stamp_s + DEADLINE_S)
+                self._batcher.choose(decode(self._picture), ROAD, stamp_s + DEADLINE_S, caller=self._name)
                 self.ages_ms.append(1e3 * (time.monotonic() - stamp_s))
             except VlmError:
                 self.failed += 1
@@ -76,7 +76,7 @@ class Robot:
 def measure(vlm: Vlm, robots: int, max_batch: int, seconds: float) -> Dict[str, Any]:
     """One fleet."""
     batcher = Batcher(vlm, max_batch, max_queue=2 * robots)
-    fleet = [Robot(batcher, _picture(number), number / robots / RATE_HZ) for number in range(robots)]
+    fleet = [Robot(batcher, f"robot{number}", _picture(number), number / robots / RATE_HZ) for number in range(robots)]
     begun_s = time.monotonic()
     for robot in fleet:
         robot.start(begun_s, begun_s + seconds)
@@ -127,16 +127,19 @@ def model_folder(name: str) -> Iterator[str]:
 
 def run(options: argparse.Namespace) -> Dict[str, Any]:
     """All fleets, each also one at a time."""
+    from duck_protection.vlm.cores import spread
     from duck_protection.vlm.fastvlm import FastVlm
 
     with model_folder(options.model) as folder:
         vlm = FastVlm(folder, options.device, options.dtype)
     vlm.warm_up()
+    eyes = spread(vlm)
     rows = []
     for robots in options.robots:
-        vlm.choose([decode(_picture(0))] * min(robots, options.max_batch), [ROAD] * min(robots, options.max_batch))
-        single = measure(vlm, robots, 1, options.seconds)
-        row = measure(vlm, robots, options.max_batch, options.seconds)
+        together = min(robots, options.max_batch)
+        eyes.choose([decode(_picture(0))] * together, [ROAD] * together)
+        single = measure(eyes, robots, 1, options.seconds)
+        row = measure(eyes, robots, options.max_batch, options.seconds)
         row["speedup_over_one_at_a_time"] = row["verdicts_per_s"] / max(1e-9, single["verdicts_per_s"])
         row["one_at_a_time_age_p99_ms"] = single["age_p99_ms"]
         rows.append(row)

@@ -47,8 +47,8 @@ class VlmAnswers(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.model = bench.Model()
 
-    def ask(self, **changes: Any) -> InferImageResponse:
-        service = BoundedService(SERVICE, InferImage)
+    def ask(self, role: str = "", **changes: Any) -> InferImageResponse:
+        service = BoundedService(SERVICE, InferImage, role=role)
         try:
             return service.call(request(**changes), LIMIT_S)
         finally:
@@ -123,8 +123,8 @@ class VlmAnswers(unittest.TestCase):
         self.assertTrue(0.3 <= time.monotonic() - begun_s < 0.5)
         answers: List[int] = []
         waiting = [
-            threading.Thread(target=lambda: answers.append(self.ask(deadline_s=2.0).status), daemon=True)
-            for _ in range(4)
+            threading.Thread(target=lambda role=role: answers.append(self.ask(role, deadline_s=2.0).status), daemon=True)
+            for role in "abcd"
         ]
         for thread in waiting:
             thread.start()
@@ -132,6 +132,24 @@ class VlmAnswers(unittest.TestCase):
         for thread in waiting:
             thread.join(5.0)
         self.assertEqual(answers, [R.BUSY, R.BUSY, R.LATE, R.LATE])
+
+    @undisturbed
+    def test_a_newer_request_of_the_same_asker_takes_the_place_of_the_older(self) -> None:
+        self.model.play("hang")
+        self.assertEqual([self.ask().status for _ in range(3)], [R.OK] * 3)
+        self.assertEqual(self.ask("other", deadline_s=0.1).status, R.LATE)  # the model hangs on this one
+        answers: List[InferImageResponse] = []
+        waiting = [
+            threading.Thread(target=lambda: answers.append(self.ask(deadline_s=3.0)), daemon=True) for _ in range(2)
+        ]
+        for thread in waiting:
+            thread.start()
+        seconds_until(lambda: len(answers) == 1, 1.0, "the older one is told at once")
+        self.assertEqual(answers[0].status, R.LATE)
+        self.assertIn("newer", answers[0].error)
+        waiting[0].join(5.0)
+        waiting[1].join(5.0)
+        self.assertEqual([got.status for got in answers], [R.LATE, R.LATE])
 
     @undisturbed
     def test_a_killed_node_answers_again_within_five_seconds(self) -> None:

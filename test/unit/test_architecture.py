@@ -79,8 +79,8 @@ def test_every_room_has_its_arrows_written_down() -> None:
 
 
 def test_nodes_never_import_torch() -> None:
-    light = [PACKAGE / "vlm" / f"{name}.py" for name in ("base", "scripted", "remote", "openai_words", "bounded_http")]
-    for path in [*files("nodes"), *light]:
+    names = ("base", "scripted", "remote", "openai_words", "bounded_http", "batching", "turns", "waiting")
+    for path in [*files("nodes"), *(PACKAGE / "vlm" / f"{name}.py" for name in names)]:
         assert not {name.split(".")[0] for name, _ in imports(path)} & HEAVY, path
 
 

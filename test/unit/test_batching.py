@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -315,6 +316,109 @@ def test_closing_turns_the_waiting_away_and_may_be_repeated(
             waiting()
     with pytest.raises(NotReadyError):
         batcher.choose(picture, road, soon())
+    batcher.close()
+
+
+def test_one_request_of_a_caller_waits_and_the_newest_wins(
+    stepped: tuple[SteppedVlm, Batcher], callers: ThreadPoolExecutor, road: Question
+) -> None:
+    vlm, batcher = stepped
+    first = callers.submit(batcher.choose, numbered(0), road, soon(), caller="a")
+    assert vlm.now() == "choose 1"
+    older = callers.submit(batcher.choose, numbered(1), road, soon(), caller="a")
+    eventually(lambda: len(batcher._asks) == 1)
+    other = callers.submit(batcher.choose, numbered(2), road, soon(), caller="b")
+    eventually(lambda: len(batcher._asks) == 2)
+    newer = callers.submit(batcher.choose, numbered(3), road, soon(), caller="a")
+    with pytest.raises(LateError, match="newer"):
+        older.result(SOON_S)
+    vlm.go.release(2)
+    assert [first.result(SOON_S).text, other.result(SOON_S).text, newer.result(SOON_S).text] == ["0", "2", "3"]
+    assert vlm.now() == "choose 2"
+
+
+def test_under_overload_every_robots_frame_is_served_within_a_round(
+    callers: ThreadPoolExecutor, road: Question
+) -> None:
+    """Nine robots that ask again at once, and one that keeps eight requests waiting: with batches of two nobody's
+    request is older than the five batches of a round when its own begins, however long this goes on."""
+    vlm = SteppedVlm()
+    batcher, stop = Batcher(vlm, max_batch=2, max_queue=32), threading.Event()
+    begun: list[int] = []  # number of the batch, in order
+    waited: dict[str, list[int]] = {str(robot): [] for robot in range(10)}
+
+    def drive(name: str, places: int) -> None:
+        while not stop.is_set():
+            asked_at = len(begun)
+            with contextlib.suppress(LateError, NotReadyError):
+                batcher.choose(numbered(0), road, soon(), caller=name, places=places)
+                waited[name].append(len(begun) - asked_at)
+
+    robots = [callers.submit(drive, name, 1) for name in list(waited)[1:]]
+    greedy = [threading.Thread(target=drive, args=("0", 8), daemon=True) for _ in range(8)]
+    for thread in greedy:
+        thread.start()
+    for _ in range(60):
+        vlm.now()
+        eventually(lambda: len(batcher._asks) >= 8 + 7)  # all who are not being served wait again
+        begun.append(len(begun))
+        vlm.go.release()
+    counts = [len(rounds) for rounds in waited.values()]
+    stop.set()
+    vlm.go.release(1000)
+    for robot in robots:
+        robot.result(SOON_S)
+    batcher.close()
+    assert min(counts) >= 9 and max(counts) - min(counts) <= 3, counts  # 60 batches of two for ten
+    assert max(max(waited[name]) for name in list(waited)[1:]) <= 6, waited
+
+
+def test_what_cannot_be_answered_in_time_gives_its_place_to_what_can(
+    callers: ThreadPoolExecutor, road: Question
+) -> None:
+    vlm = SteppedVlm()
+    batcher = Batcher(vlm, max_batch=1)
+    slow = callers.submit(batcher.choose, numbered(0), road, soon())
+    assert vlm.now() == "choose 1"
+    threading.Event().wait(0.5)  # so the model needs at least half a second
+    hopeless = callers.submit(batcher.choose, numbered(2), road, time.monotonic() + 0.45)
+    eventually(lambda: len(batcher._asks) == 1)
+    good = callers.submit(batcher.choose, numbered(3), road, soon())
+    eventually(lambda: len(batcher._asks) == 2)
+    vlm.go.release()
+    with pytest.raises(LateError):
+        hopeless.result(SOON_S)
+    vlm.go.release()
+    assert [slow.result(SOON_S).text, good.result(SOON_S).text] == ["0", "3"]
+    assert vlm.now() == "choose 1" and vlm.doing.empty()  # the hopeless one was never asked
+    batcher.close()
+
+
+def test_one_slow_batch_turns_nobody_away_for_ever(callers: ThreadPoolExecutor, road: Question) -> None:
+    """When nobody can be answered in time by what is known, the model is tried all the same."""
+    vlm = SteppedVlm()
+    batcher = Batcher(vlm)
+    slow = callers.submit(batcher.choose, numbered(0), road, soon())
+    vlm.now()
+    threading.Event().wait(1.5)
+    vlm.go.release(2)
+    slow.result(SOON_S)
+    assert batcher.choose(numbered(1), road, time.monotonic() + 1.4).text == "1"
+    batcher.close()
+
+
+def test_a_frame_is_prepared_in_its_callers_thread(road: Question) -> None:
+    class Preparing(SteppedVlm):
+        def prepare(self, frame: np.ndarray) -> np.ndarray:
+            threads.append(threading.current_thread().name)
+            return frame + 1
+
+    threads: list[str] = []
+    vlm = Preparing()
+    vlm.go.release()
+    batcher = Batcher(vlm)
+    assert batcher.choose(numbered(4), road, soon()).text == "5"
+    assert threads == [threading.current_thread().name]
     batcher.close()
 
 

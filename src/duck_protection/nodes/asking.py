@@ -39,10 +39,14 @@ class Answer:
 
 
 class Asker:
-    """One connection to ~infer. Any thread may ask, one at a time; others wait, within their deadline."""
+    """One connection to ~infer. Any thread may ask, one at a time; others wait, within their deadline.
 
-    def __init__(self) -> None:
-        self._service = BoundedService("~infer", InferImage)
+    Args:
+        role: What for, when it is not for driving: vlm_node lets one request of each asker wait.
+    """
+
+    def __init__(self, role: str = "") -> None:
+        self._service = BoundedService("~infer", InferImage, role=role)
 
     def choose(self, picture: CompressedImage, question: Question, deadline_s: float) -> Answer:
         """The probabilities of the question's choices."""

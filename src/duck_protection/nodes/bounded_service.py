@@ -56,12 +56,14 @@ class BoundedService:
         name: The service's name, resolved and remapped as rospy does.
         service_class: The generated class, InferImage for one.
         address: Where to look the service up.
+        role: Tells this client from others of the same node: the server hears it after the node's name.
     """
 
     def __init__(
         self, name: str, service_class: Any, address: Optional[ServiceAddress] = None,
-        max_reply_bytes: int = MAX_REPLY_BYTES,
+        max_reply_bytes: int = MAX_REPLY_BYTES, role: str = "",
     ) -> None:
+        self._role = role
         self.name = rospy.resolve_name(name)
         self._class = service_class
         self._address = address or ServiceAddress(self.name)
@@ -129,8 +131,9 @@ class BoundedService:
         return wire
 
     def _shake_hands(self, wire: _Wire, ends_s: float) -> None:
+        caller = f"{rospy.get_name()}/{self._role}" if self._role else rospy.get_name()
         fields = {"service": self.name, "md5sum": self._class._md5sum, "type": self._class._type,
-                  "callerid": rospy.get_name(), "persistent": "1"}  # fmt: skip
+                  "callerid": caller, "persistent": "1"}  # fmt: skip
         wire.send(rosgraph.network.encode_ros_handshake_header(fields), ends_s)
         length = wire.take(4, ends_s)
         if struct.unpack("<I", length)[0] > MAX_HEADER_BYTES:

@@ -105,11 +105,12 @@ def _fastvlm(settings: EyeSettings) -> Vlm:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch comes, which is below
     gc.disable()  # a sixth of the seconds that torch and transformers take to come
     try:
+        from duck_protection.vlm.cores import spread
         from duck_protection.vlm.fastvlm import FastVlm
 
         eyes = FastVlm(settings.model or str(_package() / "models" / "duckling"), settings.device, settings.dtype)
         eyes.warm_up()
-        return eyes
+        return spread(eyes)
     finally:
         gc.enable()
         gc.freeze()  # a million objects that stay: no need to visit them between verdicts

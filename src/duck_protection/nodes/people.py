@@ -54,7 +54,7 @@ class CheckDesk:
     ) -> None:
         self._frames, self._court = frames, court
         self._questions, self._default, self._manners = questions, default, manners
-        self._asker = Asker()
+        self._asker = Asker("check")
         self._one = threading.Lock()
         rospy.Service("~check", CheckRoad, self._check)
 
@@ -89,7 +89,7 @@ class AskDesk:
 
     def __init__(self, frames: Slot[Frame], manners: Manners) -> None:
         self._frames, self._manners = frames, manners
-        self._asker = Asker()
+        self._asker = Asker("ask")
         self._one = threading.Lock()
         rospy.Service("~ask", AskCamera, self._ask)
 

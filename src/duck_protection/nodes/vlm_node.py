@@ -123,7 +123,7 @@ class VlmNode:
             decode_ms = (time.monotonic() - arrived_s) * 1e3
             if question is None:
                 return self._text(batcher, frame, request, deadline_s, decode_ms)
-            reply = batcher.choose(frame, question, deadline_s)
+            reply = batcher.choose(frame, question, deadline_s, caller=_caller(request))
             return replace(reply, timings=replace(reply.timings, decode_ms=decode_ms))
         finally:
             door.release()
@@ -166,6 +166,11 @@ class _Status:
         """A request was answered: whatever had been wrong is over."""
         if self._said != self._ready:
             self.say(self._ready)
+
+
+def _caller(request: InferImageRequest) -> str:
+    """The node that asks; of each, one request waits at most, and callers take turns."""
+    return str((request._connection_header or {}).get("callerid", ""))
 
 
 def _question(prompt: str, words: Any) -> Question:

@@ -109,7 +109,8 @@ def _add_asking(app: FastAPI, service: Service) -> None:
     async def systemone(request: Request) -> Response:
         service.check_health()
         body = await read_body(request, settings.body_bytes, settings.body_s)
-        return Json(await deciding.decide(service, body))
+        client = request.client.host if request.client else "unknown"
+        return Json(await deciding.decide(service, body, client))
 
 
 def _body(kind: Type[BaseModel]) -> Dict[str, Any]:

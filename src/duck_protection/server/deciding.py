@@ -17,7 +17,7 @@ from duck_protection.question import Question
 from duck_protection.server.asking import decisions
 from duck_protection.server.engine import describe
 from duck_protection.server.errors import ApiError, bad_request, broken, unavailable
-from duck_protection.server.service import Service
+from duck_protection.server.service import ASKERS, Service
 from duck_protection.server.wire import DecisionRequest, parse
 from duck_protection.verdict import Reply
 from duck_protection.vlm.base import BusyError, ChoiceError, LateError, MemoryFullError, NotReadyError, VlmError
@@ -25,8 +25,8 @@ from duck_protection.vlm.base import BusyError, ChoiceError, LateError, MemoryFu
 DEADLINE_S = 10.0  # a decision that took longer is about a road long gone
 
 
-async def decide(service: Service, body: bytes) -> Dict[str, Any]:
-    """The answers to all questions.
+async def decide(service: Service, body: bytes, client: str) -> Dict[str, Any]:
+    """The answers to all questions of this client; clients and the nodes that ask over ROS take turns.
 
     Raises:
         ApiError: One of them cannot be answered.
@@ -34,7 +34,9 @@ async def decide(service: Service, body: bytes) -> Dict[str, Any]:
     loop = asyncio.get_running_loop()
     request, frame, questions = await loop.run_in_executor(service.readers, _prepared, service, body)
     ends_s = time.monotonic() + min(float(request.deadline_s or DEADLINE_S), service.settings.deadline_s)
-    work = [loop.run_in_executor(service.askers, _asked, service, frame, question, ends_s) for question in questions]
+    work = [
+        loop.run_in_executor(service.askers, _asked, service, frame, question, ends_s, client) for question in questions
+    ]
     given = await asyncio.gather(*work)
     service.scheduler.tallies.decisions += len(questions)
     answers = {
@@ -59,9 +61,9 @@ def _prepared(service: Service, body: bytes) -> Tuple[DecisionRequest, np.ndarra
     return (request, *decisions(request, service.intake))
 
 
-def _asked(service: Service, frame: np.ndarray, question: Question, ends_s: float) -> Reply:
+def _asked(service: Service, frame: np.ndarray, question: Question, ends_s: float, client: str) -> Reply:
     try:
-        return service.model.batcher.choose(frame, question, ends_s)
+        return service.model.batcher.choose(frame, question, ends_s, caller=f"http {client}", places=ASKERS)
     except VlmError as err:
         raise refusal(err) from err
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from duck_protection.server.plain_engine import PlainEngine
 from duck_protection.server.service import Model
 from duck_protection.server.settings import ServerSettings
-from duck_protection.vlm.base import LoadError
+from duck_protection.vlm.base import LoadError, Vlm
 from duck_protection.vlm.batching import Batcher
 
 
@@ -31,21 +31,26 @@ def load(choice: ModelChoice, settings: ServerSettings) -> Model:
     """
     if choice.backend == "scripted":
         return _scripted(choice.script, settings)
+    from duck_protection.vlm.cores import spread
     from duck_protection.vlm.fastvlm import FastVlm
 
     vlm = FastVlm(choice.model or _duckling(), choice.device, choice.dtype)
     vlm.warm_up()
-    return serve_with(Batcher(vlm, max_queue=settings.queue + 1), vlm, settings)
+    eyes = spread(vlm)
+    return serve_with(Batcher(eyes, max_queue=settings.queue + 1), eyes, settings)
 
 
-def serve_with(batcher: Batcher, vlm: object, settings: ServerSettings) -> Model:
+def serve_with(batcher: Batcher, vlm: Vlm, settings: ServerSettings) -> Model:
     """An engine over a model that somebody else (vlm_node) has loaded and given its thread."""
+    if vlm.identity.backend != "fastvlm":  # a node without torch serves HTTP too
+        return Model(batcher, PlainEngine(vlm, settings.context_tokens))
     from duck_protection.server.torch_engine import TorchEngine
+    from duck_protection.vlm.cores import ManyCores
     from duck_protection.vlm.fastvlm import FastVlm
 
-    if not isinstance(vlm, FastVlm):
-        return Model(batcher, PlainEngine(vlm, settings.context_tokens))  # type: ignore[arg-type]
-    return Model(batcher, TorchEngine(vlm, settings.slots, settings.context_tokens))
+    inner = vlm.inner if isinstance(vlm, ManyCores) else vlm
+    assert isinstance(inner, FastVlm)
+    return Model(batcher, TorchEngine(inner, settings.slots, settings.context_tokens))
 
 
 def _scripted(script: str, settings: ServerSettings) -> Model:

@@ -1,75 +1,40 @@
 """One thread for one model: many callers ask at once, the model sees batches, and verdicts go before free text.
 
 Answers: who is served next? Knows no ROS and no torch. Promises: everything that waits is taken into the next batch,
-without an artificial delay; choose() returns or raises by its deadline, whatever the model does; a generation goes on
-only when no choose() waits, one token at a time; no error of the model ends the thread.
-
-Longer than most files here, because everything in it shares one queue's lock and one thread's order of service.
+callers in turn, without an artificial delay; what cannot be answered by its deadline gives its place to what can;
+choose() returns or raises by its deadline, whatever the model does; a generation goes on only when no choose() waits,
+one token at a time; no error of the model ends the thread.
 """
 from __future__ import annotations
 
+import itertools
 import logging
-import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
-from typing import Callable, Deque, Iterator, Optional, Sequence, Set, Tuple, Union
+from dataclasses import replace
+from typing import Callable, Deque, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
 from duck_protection.question import Question
 from duck_protection.verdict import Identity, Reply, Timings
 from duck_protection.vlm.base import BusyError, LateError, MemoryFullError, NotReadyError, Vlm, VlmError
+from duck_protection.vlm.turns import Turns
+from duck_protection.vlm.waiting import Ask, Step, Talk
 
 MAX_TALKS = 4  # free questions in progress or waiting: they are for people
 CLOSING_S = 2.0  # a model that hangs longer than this is left behind with its (daemon) thread
+REMEMBERED = 8  # batches, whose quickest tells what can be done in time: one slow batch must not turn anybody away
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class _Ask:
-    """A choose() in the queue; times are on the monotonic clock."""
-
-    frame: np.ndarray
-    question: Question
-    deadline_s: float
-    asked_s: float
-    done: threading.Event = field(default_factory=threading.Event)
-    outcome: Union[Reply, BaseException, None] = None
-
-    def settle(self, outcome: Union[Reply, BaseException]) -> None:
-        self.outcome = outcome
-        self.done.set()
-
-
-@dataclass(eq=False)
-class _Talk:
-    """A generate() in the queue. Pieces of text go into the mailbox, then None or an error."""
-
-    frame: np.ndarray
-    prompt: str
-    max_tokens: int
-    deadline_s: float
-    mailbox: queue.Queue[Union[str, BaseException, None]] = field(default_factory=queue.Queue)
-    pieces: Optional[Iterator[str]] = None
-    abandoned: bool = False
-
-
-@dataclass(eq=False)
-class _Turn:
-    """A between() in the queue."""
-
-    step: Callable[[], None]
-    done: threading.Event = field(default_factory=threading.Event)
-    error: Optional[BaseException] = None
 
 
 class Batcher:
     """Gives a Vlm its one thread.
 
     Args:
+        vlm: If it has a prepare(frame), that is called first, in the caller's own thread.
         max_batch: Most questions in one forward pass.
         max_queue: Most choose() calls that may wait; one more is BusyError.
     """
@@ -78,9 +43,12 @@ class Batcher:
         if max_batch < 1 or max_queue < 1:
             raise ValueError(f"max_batch and max_queue must be 1 or more, are {max_batch} and {max_queue}")
         self._vlm, self._max_batch, self._max_queue = vlm, max_batch, max_queue
-        self._asks: Deque[_Ask] = deque()
-        self._talks: Deque[Union[_Talk, _Turn]] = deque()
+        self._prepare: Optional[Callable[[np.ndarray], np.ndarray]] = getattr(vlm, "prepare", None)
+        self._asks: Turns[Ask] = Turns()
+        self._strangers = itertools.count()  # names for those who give none
+        self._talks: Deque[Union[Talk, Step]] = deque()
         self._usable: Set[Tuple[str, ...]] = set()  # choices that the model has accepted
+        self._took_s: Deque[float] = deque(maxlen=REMEMBERED)
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="vlm", daemon=True)
@@ -91,27 +59,31 @@ class Batcher:
         """The model's."""
         return self._vlm.identity
 
-    def choose(self, frame: np.ndarray, question: Question, deadline_mono_s: float) -> Reply:
+    def choose(
+        self, frame: np.ndarray, question: Question, deadline_mono_s: float, *, caller: str = "", places: int = 1
+    ) -> Reply:
         """The model's reply, with wait_ms and infer_ms filled in.
 
         Args:
             frame: uint8, shape (height, width, 3), RGB order.
             deadline_mono_s: On time.monotonic(); after it the answer is worthless.
+            caller: Who asks; callers take turns. Without a name each request counts as a caller of its own.
+            places: How many requests of this caller may wait; one more costs its oldest the place.
 
         Raises:
-            LateError: The deadline passed. BusyError: the queue is full. Any other VlmError of the model.
+            LateError: The deadline passed, could not be met, or a newer request of this caller took the place.
+            BusyError: The queue is full. Any other VlmError of the model.
         """
-        ask = _Ask(frame, question, deadline_mono_s, time.monotonic())
+        asked_s = time.monotonic()
+        ask = Ask(self._prepare(frame) if self._prepare else frame, question, deadline_mono_s, asked_s)
         with self._changed:
+            caller = caller or f"stranger {next(self._strangers)}"
             self._admit(len(self._asks), self._max_queue)
-            self._asks.append(ask)
+            older = self._asks.add(caller, ask, places)
             self._changed.notify()
-        if not ask.done.wait(max(0.0, deadline_mono_s - time.monotonic())):
-            raise LateError("the deadline passed before the model had answered")
-        if isinstance(ask.outcome, BaseException):
-            raise ask.outcome
-        assert ask.outcome is not None
-        return ask.outcome
+        if older is not None:
+            older.settle(LateError("a newer request of the same caller took its place"))
+        return ask.result()
 
     def generate(self, frame: np.ndarray, prompt: str, max_tokens: int, deadline_mono_s: float) -> Iterator[str]:
         """Pieces of the answer to a free question as they come; stop iterating to stop the model.
@@ -119,26 +91,24 @@ class Batcher:
         Raises:
             As choose(); a deadline that passes in the middle of an answer raises LateError there.
         """
-        talk = _Talk(frame, prompt, max_tokens, deadline_mono_s)
+        talk = Talk(frame, prompt, max_tokens, deadline_mono_s)
         with self._changed:
-            self._admit(sum(isinstance(other, _Talk) for other in self._talks), MAX_TALKS)
+            self._admit(sum(isinstance(other, Talk) for other in self._talks), MAX_TALKS)
             self._talks.append(talk)
             self._changed.notify()
-        return _pieces(talk)
+        return talk.read()
 
-    def between(self, step: Callable[[], None]) -> None:
+    def between(self, work: Callable[[], None]) -> None:
         """Runs a step on the model's thread when no choose() waits; returns when it is done, raises what it raised.
 
         For engines that share the model (the HTTP server's): each step is one token at most.
         """
-        turn = _Turn(step)
+        step = Step(work)
         with self._changed:
             self._admit(0, 1)
-            self._talks.append(turn)
+            self._talks.append(step)
             self._changed.notify()
-        turn.done.wait()
-        if turn.error is not None:
-            raise turn.error
+        step.wait()
 
     def close(self) -> None:
         """End the thread; whoever still waits gets NotReadyError. May be called twice."""
@@ -160,19 +130,36 @@ class Batcher:
                 self._changed.wait_for(lambda: self._closed or self._asks or self._talks)
                 if self._closed:
                     break
-                asks = [self._asks.popleft() for _ in range(min(self._max_batch, len(self._asks)))]
-                talk = self._talks.popleft() if not asks else None
+                asks = self._next_asks()
+                talk = self._talks.popleft() if not asks and self._talks else None
             if asks:
-                self._answer([ask for ask in asks if self._worth_asking(ask)])
+                self._answer([ask for ask in asks if self._acceptable(ask)])
+            elif isinstance(talk, Step):
+                talk.run()
             elif talk is not None and self._advance(talk):
                 with self._changed:
                     self._talks.append(talk)
         self._turn_away()
 
-    def _worth_asking(self, ask: _Ask) -> bool:
-        if time.monotonic() >= ask.deadline_s:
-            ask.settle(LateError("the deadline passed in the queue"))
-            return False
+    def _next_asks(self) -> List[Ask]:
+        """The next batch: of those whose turn it is, who can still be answered in time. When nobody can, they are tried
+        all the same, because the model may have become quicker. Holds the lock."""
+        now_s, need_s = time.monotonic(), min(self._took_s, default=0.0)
+        asks: List[Ask] = []
+        hopeless: List[Ask] = []
+        while self._asks and len(asks) < self._max_batch:
+            for ask in self._asks.take(self._max_batch - len(asks)):
+                if now_s >= ask.deadline_s:
+                    ask.settle(LateError("the deadline passed in the queue"))
+                else:
+                    (asks if now_s + need_s < ask.deadline_s else hopeless).append(ask)
+        if not asks:
+            asks, hopeless = hopeless[: self._max_batch], hopeless[self._max_batch :]
+        for ask in hopeless:
+            ask.settle(LateError(f"the deadline would have passed before the answer ({1e3 * need_s:.0f} ms)"))
+        return asks
+
+    def _acceptable(self, ask: Ask) -> bool:
         if ask.question.words not in self._usable:
             try:
                 self._vlm.check_choices(ask.question.words)
@@ -182,7 +169,7 @@ class Batcher:
             self._usable.add(ask.question.words)
         return True
 
-    def _answer(self, asks: Sequence[_Ask]) -> None:
+    def _answer(self, asks: Sequence[Ask]) -> None:
         """One forward pass for all of them; in halves when that was too much for the device's memory."""
         if not asks:
             return
@@ -198,74 +185,42 @@ class Batcher:
             for ask in asks:
                 ask.settle(err)
             return
-        infer_ms = 1e3 * (time.monotonic() - began_s)
+        self._took_s.append(time.monotonic() - began_s)
+        infer_ms = 1e3 * self._took_s[-1]
         for ask, reply in zip(asks, replies):
             timings = Timings(reply.timings.decode_ms, 1e3 * (began_s - ask.asked_s), infer_ms)
             ask.settle(replace(reply, timings=timings))
 
-    def _advance(self, talk: Union[_Talk, _Turn]) -> bool:
+    def _advance(self, talk: Talk) -> bool:
         """One more token; False when the talk is over."""
-        if isinstance(talk, _Turn):
-            return _take(talk)
         if talk.abandoned or time.monotonic() >= talk.deadline_s:
-            return _finish(talk, LateError("the deadline passed before the answer was complete"))
+            talk.finish(LateError("the deadline passed before the answer was complete"))
+            return False
         try:
             if talk.pieces is None:
                 talk.pieces = self._vlm.generate(talk.frame, talk.prompt, talk.max_tokens)
             talk.mailbox.put(next(talk.pieces))
             return True
         except StopIteration:
-            return _finish(talk, None)
+            talk.finish(None)
         except Exception as err:  # as in _answer
             _report(err)
-            return _finish(talk, err)
+            talk.finish(err)
+        return False
 
     def _turn_away(self) -> None:
+        closed = NotReadyError("the model's thread is closed")
         with self._changed:
-            asks, talks = list(self._asks), list(self._talks)
+            asks, talks = self._asks.take(len(self._asks)), list(self._talks)
         for ask in asks:
-            ask.settle(NotReadyError("the model's thread is closed"))
+            ask.settle(closed)
         for talk in talks:
-            if isinstance(talk, _Turn):
-                talk.error = NotReadyError("the model's thread is closed")
-                talk.done.set()
+            if isinstance(talk, Step):
+                talk.refuse(closed)
             else:
-                _finish(talk, NotReadyError("the model's thread is closed"))
-
-
-def _take(turn: _Turn) -> bool:
-    try:
-        turn.step()
-    except BaseException as err:  # it belongs to whoever waits for this step
-        turn.error = err
-    turn.done.set()
-    return False
-
-
-def _finish(talk: _Talk, last: Optional[BaseException]) -> bool:
-    close = getattr(talk.pieces, "close", None)
-    if close is not None:
-        close()
-    talk.mailbox.put(last)
-    return False
+                talk.finish(closed)
 
 
 def _report(err: BaseException) -> None:
     if not isinstance(err, VlmError):
         log.error("the model failed in an unforeseen way; the request gets the error", exc_info=err)
-
-
-def _pieces(talk: _Talk) -> Iterator[str]:
-    try:
-        while True:
-            try:
-                piece = talk.mailbox.get(timeout=max(0.0, talk.deadline_s - time.monotonic()))
-            except queue.Empty:
-                raise LateError("the deadline passed before the answer was complete") from None
-            if isinstance(piece, BaseException):
-                raise piece
-            if piece is None:
-                return
-            yield piece
-    finally:
-        talk.abandoned = True

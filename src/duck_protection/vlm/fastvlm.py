@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple, Type
@@ -51,6 +52,7 @@ class FastVlm:
         self._text_config: Any = self._model.config.text_config
         self._ends = {chatml.special_id(self._tokenizer, token) for token in chatml.END_TOKENS}
         self._choice_ids: Dict[Tuple[str, ...], List[int]] = {}
+        self._reading = threading.Lock()  # tokenizers raise when one thread sets a flag while another encodes
 
     @property
     def identity(self) -> Identity:
@@ -85,7 +87,8 @@ class FastVlm:
         return time.monotonic() - began_s
 
     def choose(self, frames: Sequence[np.ndarray], questions: Sequence[Question]) -> Sequence[Reply]:
-        """One reply per (frame, question) pair, from one forward pass for all; shapes as in base.Vlm.choose().
+        """One reply per (frame, question) pair, from one forward pass for all; shapes as in base.Vlm.choose(). Several
+        threads may be in here at once (vlm/cores.py).
 
         Raises:
             ChoiceError: A question's words are no single tokens. MemoryFullError: try fewer. AnswerError: torch failed.
@@ -146,7 +149,8 @@ class FastVlm:
 
     def _asked(self, prompt: str) -> Tuple[List[int], int]:
         """The prompt's tokens, and where in them the picture begins."""
-        ids, image_at = chatml.ids(self._tokenizer, prompt, self._checkpoint.image_tokens)
+        with self._reading:
+            ids, image_at = chatml.ids(self._tokenizer, prompt, self._checkpoint.image_tokens)
         most = self._text_config.max_position_embeddings - 1
         if len(ids) > most:
             raise AnswerError(f"the prompt has {len(ids)} tokens, at most {most} fit this model")
@@ -166,7 +170,8 @@ class FastVlm:
 
     def _ids_of(self, words: Tuple[str, ...]) -> List[int]:
         if words not in self._choice_ids:
-            tokens = [chatml.plain_ids(self._tokenizer, word) for word in words]
+            with self._reading:
+                tokens = [chatml.plain_ids(self._tokenizer, word) for word in words]
             longer = [word for word, ids in zip(words, tokens) if len(ids) != 1]
             if not words or longer:
                 raise ChoiceError(f"choices must be single tokens of {self._checkpoint.name}, not: {longer or 'none'}")
@@ -176,7 +181,8 @@ class FastVlm:
         return self._choice_ids[words]
 
     def _text(self, token: int) -> str:
-        return str(self._tokenizer.decode([token], skip_special_tokens=False))
+        with self._reading:
+            return str(self._tokenizer.decode([token], skip_special_tokens=False))
 
 
 def _measure(logits: Tensor, ids: List[int]) -> Tuple[Tuple[float, ...], float]:
