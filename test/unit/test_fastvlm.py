@@ -16,7 +16,8 @@ from duck_protection.question import Choice, Question
 from duck_protection.verdict import FALLBACK, Level, judge
 from duck_protection.vlm import chatml
 from duck_protection.vlm.base import AnswerError, ChoiceError, MemoryFullError
-from duck_protection.vlm.fastvlm import FastVlm, mapped_errors
+from duck_protection.vlm.fastvlm import FastVlm
+from duck_protection.vlm.torch_errors import mapped_errors
 
 
 @pytest.fixture(scope="module")

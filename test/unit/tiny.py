@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional, Sequence
 
@@ -24,10 +25,12 @@ def tiny_tokenizer(question: Question) -> Tokenizer:
     return make_tokenizer([question.prompt], question.words)
 
 
-def tiny_model(tokenizer: Tokenizer, *, tied: bool = True) -> FastVlmForConditionalGeneration:
+def tiny_model(
+    tokenizer: Tokenizer, *, tied: bool = True, text_layers: int = SIZES.text_layers
+) -> FastVlmForConditionalGeneration:
     """Random weights, always the same ones; layer scales of 1, so that the picture matters from the start."""
     torch.manual_seed(3)
-    config = thin_config(tokenizer, SIZES)
+    config = thin_config(tokenizer, replace(SIZES, text_layers=text_layers))
     config.tie_word_embeddings = config.text_config.tie_word_embeddings = tied
     model = FastVlmForConditionalGeneration(config).eval()
     with torch.no_grad():

@@ -17,6 +17,7 @@ import yaml
 
 from duck_protection.settings import RangeTable, SettingsError, check_ranges
 from duck_protection.vlm.base import Vlm
+from duck_protection.vlm.optimisations import parsed
 
 BACKENDS = ("fastvlm", "remote", "scripted")
 URL_VARIABLE = "FASTVLM_SERVER_URL"
@@ -31,6 +32,8 @@ class EyeSettings:
     model: str = ""
     device: str = "auto"
     dtype: str = "auto"
+    optimisations: str = "all"
+    question_first: bool = False
     threads: int = 0
     script: str = ""
     server_url: str = ""
@@ -57,6 +60,10 @@ class EyeSettings:
         check_ranges(self)
         if self.backend not in BACKENDS:
             raise SettingsError(f"backend must be one of {', '.join(BACKENDS)}, is {self.backend!r}")
+        try:
+            parsed(self.optimisations)
+        except ValueError as err:
+            raise SettingsError(f"optimisations: {err}") from err
         if self.backend == "scripted" and not self.script:
             raise SettingsError("script must be the path of a file for backend scripted, is ''")
         if self.backend == "remote" and not self.url:
@@ -106,9 +113,13 @@ def _fastvlm(settings: EyeSettings) -> Vlm:
     gc.disable()  # a sixth of the seconds that torch and transformers take to come
     try:
         from duck_protection.vlm.cores import spread
-        from duck_protection.vlm.fastvlm import FastVlm
+        from duck_protection.vlm.fastvlm import BATCHES, FastVlm
 
-        eyes = FastVlm(settings.model or str(_package() / "models" / "duckling"), settings.device, settings.dtype)
+        eyes = FastVlm(
+            settings.model or str(_package() / "models" / "duckling"), settings.device, settings.dtype,
+            parsed(settings.optimisations), image_first=not settings.question_first,
+            batches=[size for size in BATCHES if size < 2 * settings.max_batch],
+        )  # fmt: skip
         eyes.warm_up()
         return spread(eyes)
     finally:

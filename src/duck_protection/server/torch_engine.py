@@ -22,7 +22,8 @@ from duck_protection.server.slot_cache import SlotCache
 from duck_protection.server.vocabulary import Vocabulary
 from duck_protection.vlm import chatml
 from duck_protection.vlm.base import BusyError
-from duck_protection.vlm.fastvlm import FastVlm, mapped_errors
+from duck_protection.vlm.fastvlm import FastVlm
+from duck_protection.vlm.torch_errors import mapped_errors
 
 
 class _Talk:

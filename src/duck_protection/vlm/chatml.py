@@ -23,18 +23,24 @@ def text(prompt: str) -> str:
     )
 
 
+def around(tokenizer: Tokenizer, prompt: str, *, image_first: bool = True) -> Tuple[List[int], List[int]]:
+    """Token ids before and after the picture. Without image_first the question comes before it: not text()'s order."""
+    start, end = special_id(tokenizer, START), special_id(tokenizer, END)
+    head = [start, *plain_ids(tokenizer, f"system\n{SYSTEM}"), end, *plain_ids(tokenizer, "\n"), start]
+    tail = [end, *plain_ids(tokenizer, "\n"), start, *plain_ids(tokenizer, "assistant\n")]
+    if not image_first:
+        return [*head, *plain_ids(tokenizer, f"user\n{prompt}\n")], tail
+    return [*head, *plain_ids(tokenizer, "user\n")], [*plain_ids(tokenizer, f"\n{prompt}"), *tail]
+
+
 def ids(tokenizer: Tokenizer, prompt: str, image_tokens: int) -> Tuple[List[int], int]:
     """Token ids of the whole prompt, and where in them the run of image placeholders begins.
 
     Args:
         image_tokens: How many placeholders stand for the picture: (side_px / 64) squared.
     """
-    start, end, image = (special_id(tokenizer, token) for token in (START, END, IMAGE))
-    head = [start, *plain_ids(tokenizer, f"system\n{SYSTEM}"), end, *plain_ids(tokenizer, "\n")]
-    head += [start, *plain_ids(tokenizer, "user\n")]
-    tail = [*plain_ids(tokenizer, f"\n{prompt}"), end, *plain_ids(tokenizer, "\n")]
-    tail += [start, *plain_ids(tokenizer, "assistant\n")]
-    return head + [image] * image_tokens + tail, len(head)
+    before, after = around(tokenizer, prompt)
+    return [*before, *[special_id(tokenizer, IMAGE)] * image_tokens, *after], len(before)
 
 
 def plain_ids(tokenizer: Tokenizer, words: str) -> List[int]:

@@ -1,0 +1,30 @@
+"""Torch's errors in our words, where they arise.
+
+Answers: is this one a full memory, or a model that failed? Promise: an error that is neither is not hidden.
+"""
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Iterator, Optional
+
+import torch
+
+from duck_protection.vlm.base import AnswerError, MemoryFullError
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Turns torch's errors into VlmErrors; after a full memory, what is cached is given back first."""
+    error: Optional[BaseException] = None
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as err:
+        error = err
+    except RuntimeError as err:
+        if "alloc" not in str(err):  # "DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED"
+            raise AnswerError(f"the model failed: {err}") from err
+        error = err
+    if error is not None:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise MemoryFullError(f"the device is out of memory: {error}") from error
