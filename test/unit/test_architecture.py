@@ -56,7 +56,7 @@ def test_the_core_reads_no_clock_and_no_file(name: str) -> None:
 
 
 ALLOWED = {
-    "nodes": CORE | {"nodes", "msg", "srv", "vlm", "simulation", "recording", "dashboard"},
+    "nodes": CORE | {"nodes", "msg", "srv", "vlm", "simulation", "recording", "dashboard", "server"},
     "vlm": CORE | {"vlm"},
     "simulation": CORE | {"simulation"},
     "recording": CORE | {"recording"},
@@ -90,6 +90,13 @@ def test_nodes_import_other_rooms_only_where_they_need_them() -> None:
         for name, column in imports(path):
             if column == 0 and name.startswith(HEAVY_ROOMS):
                 assert path.stem in WORKSTATION, (path, name)
+
+
+def test_nodes_know_the_http_server_only_behind_vlm_nodes_second_door() -> None:
+    """And there only when the door is wanted: a robot's own Python has none of the server's packages."""
+    for path in files("nodes"):
+        at = [column for name, column in imports(path) if name.startswith("duck_protection.server")]
+        assert not at or (path.stem == "http_door" and min(at) > 0), path
 
 
 def test_every_file_says_what_it_is() -> None:

@@ -373,6 +373,23 @@ def test_under_overload_every_robots_frame_is_served_within_a_round(
     assert max(max(waited[name]) for name in list(waited)[1:]) <= 6, waited
 
 
+def test_a_caller_that_fills_the_queue_makes_room_for_others(
+    stepped: tuple[SteppedVlm, Batcher], callers: ThreadPoolExecutor, road: Question
+) -> None:
+    vlm, batcher = stepped
+    callers.submit(batcher.choose, numbered(0), road, soon())
+    vlm.now()
+    greedy = []
+    for number in range(6):  # as many as may wait
+        greedy.append(callers.submit(batcher.choose, numbered(number), road, soon(), caller="http", places=32))
+        eventually(lambda number=number: len(batcher._asks) == number + 1)  # type: ignore[misc]
+    robot = callers.submit(batcher.choose, numbered(7), road, soon(), caller="robot")
+    with pytest.raises(BusyError):
+        greedy[0].result(SOON_S)
+    vlm.go.release(3)
+    assert robot.result(SOON_S).text == "7" and [one.result(SOON_S).text for one in greedy[1:]] == list("12345")
+
+
 def test_what_cannot_be_answered_in_time_gives_its_place_to_what_can(
     callers: ThreadPoolExecutor, road: Question
 ) -> None:

@@ -39,3 +39,15 @@ def test_a_batch_is_as_large_as_what_waits_allows() -> None:
     turns.add("b", 9)
     assert turns.take(3) == [0, 9, 1]
     assert turns.take(3) == [2] and turns.take(3) == [] and len(turns) == 0
+
+
+def test_room_is_made_by_whoever_has_most_waiting_and_by_nobody_who_has_as_few() -> None:
+    turns: Turns[str] = Turns()
+    for number in range(3):
+        turns.add("greedy", f"g{number}", places=9)
+    turns.add("b", "b0")
+    assert turns.make_room("new") == "g0" and turns.make_room("greedy") is None
+    assert turns.make_room("new") == "g1" and len(turns) == 2
+    assert turns.make_room("new") is None  # one each
+    assert turns.take(9) == ["g2", "b0"]
+    assert Turns().make_room("new") is None

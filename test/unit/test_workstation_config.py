@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 import re
+import socket
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
@@ -16,6 +17,7 @@ import yaml
 from duck_protection.governor import Limits
 from duck_protection.nodes.duck_protection_node import Settings
 from duck_protection.nodes.eyes import EyeSettings, opener
+from duck_protection.nodes.http_door import http_door
 from duck_protection.settings import SettingsError, settings_from
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -64,6 +66,27 @@ def test_an_unusable_script_is_refused(content: Optional[str], tmp_path: Path) -
         file.write_text(content)
     with pytest.raises(SettingsError, match=r"script .*script\.yaml: "):
         opener(EyeSettings(backend="scripted", script=str(file)))
+
+
+def test_there_is_no_http_unless_a_port_is_named() -> None:
+    assert EyeSettings().http_port == 0 and http_door(EyeSettings()) is None
+
+
+def test_http_beyond_this_machine_needs_a_key_or_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DUCK_PROTECTION_API_KEY", raising=False)
+    with pytest.raises(SettingsError, match="needs an API key"):
+        http_door(EyeSettings(http_port=8080, http_host="0.0.0.0"))
+    with pytest.raises(SettingsError, match="addresses or networks"):
+        http_door(EyeSettings(http_port=8080, http_keyless="everybody"))
+
+
+def test_a_port_that_is_taken_is_a_refusal_to_start() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"http_port {port} cannot be had on 127.0.0.1:{port}: Address already"):
+            http_door(EyeSettings(http_port=port))
 
 
 def test_the_protection_is_no_stricter_than_the_governor_and_says_something_before_it_calls_that_silence() -> None:

@@ -44,6 +44,9 @@ class EyeSettings:
     max_tokens: int = 256
     max_image_bytes: int = 8 * 1024 * 1024
     max_image_pixels: int = 4_200_000
+    http_port: int = 0
+    http_host: str = "127.0.0.1"
+    http_keyless: str = ""
 
     RANGES: ClassVar[RangeTable] = {
         "threads": (0, 256),
@@ -54,6 +57,7 @@ class EyeSettings:
         "max_tokens": (1, 1024),
         "max_image_bytes": (1_000, 100_000_000),
         "max_image_pixels": (1_000, 100_000_000),
+        "http_port": (0, 65535),
     }
 
     def __post_init__(self) -> None:

@@ -4,6 +4,8 @@ Promise: ~infer answers from the first second on (LOADING, while it loads), and 
 read, a deadline that passed, a full queue or a full memory each have a status, and the request's stamp and choices
 come back with it. A checkpoint that cannot be loaded ends the node with one line.
 
+With ~http_port the same model, thread and queue also serve HTTP clients; no second copy of the weights is made.
+
     Configuration: config/vlm_node.yaml, each key with unit, range and reason
     Publisher: ~status (std_msgs/String, latched): "loading", "ready: MODEL", "out of memory: ..", "failed: .."
     Service: ~infer (InferImage)
@@ -24,6 +26,7 @@ from std_msgs.msg import String
 from duck_protection.frames import FrameError, FrameLimits, decode
 from duck_protection.nodes import messages
 from duck_protection.nodes.eyes import EyeSettings, opener
+from duck_protection.nodes.http_door import http_door
 from duck_protection.nodes.ros_node import REFUSED, every, run_node
 from duck_protection.question import Choice, Question
 from duck_protection.settings import settings_from
@@ -64,6 +67,7 @@ class VlmNode:
         self._batcher: Optional[Batcher] = None
         self._failure = ""
         self._status = _Status()
+        self._http = http_door(settings)
         rospy.Service("~infer", InferImage, self._infer, buff_size=BUFFER_BYTES)
         threading.Thread(target=self._load, name="loading", daemon=True).start()
 
@@ -77,7 +81,10 @@ class VlmNode:
         begun_s = time.monotonic()
         try:
             vlm = self._open()
-            self._batcher = Batcher(vlm, self._settings.max_batch, self._settings.max_queue)
+            batcher = Batcher(vlm, self._settings.max_batch, self._settings.max_queue)
+            if self._http is not None:
+                self._http.open(batcher, vlm)
+            self._batcher = batcher
         except MemoryFullError as err:
             self._status.say(f"out of memory: {err}")
             self._failure = f"out of memory while loading: {err}"

@@ -62,8 +62,9 @@ class ServerSettings:
         self.networks  # noqa: B018  refuse bad ones now
         if not self.keys and not self.keyless_from and not loopback(self.host):
             raise SettingsError(
-                f"listening on {self.host} needs an API key (--api-key-file), or the clients' addresses "
-                "(--allow-keyless-from 192.168.1.0/24) when they cannot send one"
+                f"listening on {self.host} needs an API key (--api-key-file, or the variable DUCK_PROTECTION_API_KEY), "
+                "or the clients' addresses (--allow-keyless-from 192.168.1.0/24, vlm_node's http_keyless) when they "
+                "cannot send one"
             )
 
     @property

@@ -72,15 +72,18 @@ class Batcher:
 
         Raises:
             LateError: The deadline passed, could not be met, or a newer request of this caller took the place.
-            BusyError: The queue is full. Any other VlmError of the model.
+            BusyError: The queue is full; of callers with several requests there, it is they who get this. Any other VlmError of the model.
         """
         asked_s = time.monotonic()
         ask = Ask(self._prepare(frame) if self._prepare else frame, question, deadline_mono_s, asked_s)
         with self._changed:
             caller = caller or f"stranger {next(self._strangers)}"
+            crowded = self._asks.make_room(caller) if len(self._asks) >= self._max_queue else None
             self._admit(len(self._asks), self._max_queue)
             older = self._asks.add(caller, ask, places)
             self._changed.notify()
+        if crowded is not None:
+            crowded.settle(BusyError("the queue is full, and others have fewer requests in it"))
         if older is not None:
             older.settle(LateError("a newer request of the same caller took its place"))
         return ask.result()

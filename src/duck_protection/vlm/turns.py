@@ -36,6 +36,14 @@ class Turns(Generic[Item]):
         self._size -= 1
         return mine.popleft()
 
+    def make_room(self, caller: str) -> Optional[Item]:
+        """The oldest request of whoever has most waiting, taken out, if that is more than this caller would have."""
+        greediest = max(self._callers, key=lambda name: len(self._callers[name]), default=caller)
+        if len(self._callers.get(greediest, ())) <= len(self._callers.get(caller, ())) + 1:
+            return None
+        self._size -= 1
+        return self._callers[greediest].popleft()
+
     def take(self, most: int) -> List[Item]:
         """So many at most, in turn; a caller that has more waiting goes to the end of the line."""
         taken = []
