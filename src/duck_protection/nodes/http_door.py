@@ -68,7 +68,7 @@ def http_door(settings: EyeSettings) -> Optional[HttpDoor]:
         )  # fmt: skip
         door = HttpDoor(chosen)
     except ImportError as err:
-        raise SettingsError(f"http_port needs the server's packages ({err}): see docs/server.md, or set it to 0") from err
+        raise SettingsError(f"http_port needs the server's packages ({err}; docs/server.md), or must be 0") from err
     except OSError as err:
         where = f"{settings.http_host}:{settings.http_port}"
         raise SettingsError(f"http_port {settings.http_port} cannot be had on {where}: {err.strerror}") from err

@@ -72,7 +72,7 @@ class Batcher:
 
         Raises:
             LateError: The deadline passed, could not be met, or a newer request of this caller took the place.
-            BusyError: The queue is full; of callers with several requests there, it is they who get this. Any other VlmError of the model.
+            BusyError: The queue is full; whoever has most requests in it gets this. Any other VlmError of the model.
         """
         asked_s = time.monotonic()
         ask = Ask(self._prepare(frame) if self._prepare else frame, question, deadline_mono_s, asked_s)
