@@ -103,7 +103,8 @@ def test_a_broken_folder_is_refused_in_one_sentence(name: str, whole: Path, tmp_
     [
         ("gpu", "auto", "device must be auto, cpu, cuda or cuda:N"),
         ("cuda:99", "auto", "device cuda:99 is not here"),
-        ("cpu", "int8", "dtype must be auto or one of float32, bfloat16, float16"),
+        ("cpu", "fp8", "dtype fp8 needs"),
+        ("cpu", "int8", "dtype must be auto or one of float32, bfloat16, float16, 8bit, 4bit, fp8"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(device: str, dtype: str, sentence: str, whole: Path) -> None:

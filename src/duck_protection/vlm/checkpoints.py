@@ -9,17 +9,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
-from duck_protection.vlm import apple_layout, chatml, folders, hub
+from duck_protection.vlm import apple_layout, chatml, folders, hub, memory, precision
 from duck_protection.vlm.base import LoadError
+from duck_protection.vlm.torch_errors import mapped_errors
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers.models.fast_vlm.configuration_fast_vlm import FastVlmConfig
     from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
 
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Checkpoint:
 
     Args:
         side_px: Side of the square picture that the model takes.
-        dtype: Name of the arithmetic's type, "float32", "bfloat16" or "float16".
+        dtype: One of precision.DTYPES.
     """
 
     model: FastVlmForConditionalGeneration
@@ -49,21 +49,22 @@ def load_checkpoint(name: str, device: str = "auto", dtype: str = "auto") -> Che
 
     Args:
         device: "cpu", "cuda", "cuda:1", or "auto" (the first GPU if there is one).
-        dtype: One of DTYPES, or "auto": float32 on the CPU, the checkpoint's own on a GPU.
+        dtype: One of precision.DTYPES, or "auto": float32 on the CPU, the checkpoint's own on a GPU.
 
     Raises:
-        LoadError: It cannot be loaded; the message says what to do. Do not start.
+        LoadError: It cannot be loaded, or would not fit; the message says what to do. Do not start.
+        MemoryFullError: It did not fit after all.
     """
     folder, revision = _locate(name)
     content = folders.read_json(folder / "config.json")
     weights = folders.weight_files(folder)
     where = _device(device)
-    kind = _dtype(dtype, where, content)
-    tokenizer = folders.read_tokenizer(folder, content)
-    model = _model(folder, _config(content, folder), kind, content)
+    kind = precision.chosen(dtype, where, str(content.get("dtype") or content.get("torch_dtype") or "bfloat16"))
+    tokenizer, side_px = folders.read_tokenizer(folder, content), folders.side_px(folder, content)
+    _check_memory(weights, kind, side_px, where, folder)
+    with mapped_errors():
+        model = _model(folder, _config(content, folder), kind, where, content)
     _check_tokenizer(tokenizer, model, folder)
-    side_px = folders.side_px(folder, content)
-    model = model.to(where).eval()
     return Checkpoint(model, tokenizer, side_px, _short(name), revision or folders.fingerprint(weights), kind)
 
 
@@ -90,13 +91,14 @@ def _device(device: str) -> str:
     return device
 
 
-def _dtype(dtype: str, device: str, content: Dict[str, Any]) -> str:
-    if dtype == "auto":
-        own = content.get("dtype") or content.get("torch_dtype") or "bfloat16"
-        dtype = "float32" if device == "cpu" else str(own)
-    if dtype not in DTYPES:
-        raise LoadError(f"dtype must be auto or one of {', '.join(DTYPES)}, is {dtype!r}")
-    return dtype
+def _check_memory(weights: List[Path], dtype: str, side_px: int, device: str, folder: Path) -> None:
+    try:
+        numbers = memory.numbers_in(weights)
+    except Exception as err:  # a broken header
+        raise LoadError(f"the weights in {folder} cannot be loaded ({err}): copy the model again") from err
+    sentence = memory.too_small(numbers, dtype, side_px, device, memory.free_bytes(device))
+    if sentence is not None:
+        raise LoadError(f"{folder.name}: {sentence}")
 
 
 def _config(content: Dict[str, Any], folder: Path) -> FastVlmConfig:
@@ -112,7 +114,9 @@ def _config(content: Dict[str, Any], folder: Path) -> FastVlmConfig:
         raise LoadError(f"{folder}/config.json describes no FastVLM ({err}): copy the model again") from err
 
 
-def _model(folder: Path, config: FastVlmConfig, dtype: str, content: Dict[str, Any]) -> FastVlmForConditionalGeneration:
+def _model(
+    folder: Path, config: FastVlmConfig, dtype: str, device: str, content: Dict[str, Any]
+) -> FastVlmForConditionalGeneration:
     import torch
     from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
     from transformers.utils import logging
@@ -122,9 +126,13 @@ def _model(folder: Path, config: FastVlmConfig, dtype: str, content: Dict[str, A
     logging.set_verbosity_error()  # what it would warn of is checked below, and raised
     try:
         model, found = FastVlmForConditionalGeneration.from_pretrained(
-            folder, config=config, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True,
+            folder, config=config, dtype=getattr(torch, precision.arithmetic(dtype)), use_safetensors=True,
+            local_files_only=True,
             trust_remote_code=False, output_loading_info=True, key_mapping=apple_layout.KEYS if apples else None,
+            **precision.loading_options(dtype, device),
         )  # fmt: skip
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
     except Exception as err:  # safetensors, torch and transformers each have their own errors for a broken file
         raise LoadError(f"the weights in {folder} cannot be loaded ({err}): copy the model again") from err
     unexpected = {key for key in found["unexpected_keys"] if not (apples and key == apple_layout.DROPPED)}
@@ -133,7 +141,7 @@ def _model(folder: Path, config: FastVlmConfig, dtype: str, content: Dict[str, A
         if keys:
             raise LoadError(f"the weights in {folder} do not fit config.json: {len(keys)} {what}, such as "
                             f"{sorted(map(str, keys))[0]}: copy the model again")
-    return model
+    return (model if dtype in precision.QUANTISED else model.to(device)).eval()
 
 
 def _check_tokenizer(tokenizer: Tokenizer, model: FastVlmForConditionalGeneration, folder: Path) -> None:

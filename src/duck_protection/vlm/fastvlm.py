@@ -36,7 +36,7 @@ class FastVlm:
     Args:
         model: Folder of a checkpoint, or its name on the hub.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        dtype: "auto", or one of checkpoints.DTYPES.
+        dtype: "auto", or one of precision.DTYPES.
         optimisations: Shortcuts; those that mean nothing on the device are left out.
         image_first: The picture before the question, as Apple has it; a model that is asked the other way around is
             another one for thresholds, and its identity says so.
