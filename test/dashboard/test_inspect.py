@@ -11,11 +11,11 @@ pytest.importorskip("duck_protection.msg", reason="needs the built messages: ./r
 import numpy as np
 import rosbag
 import rospy
+from duck_protection.msg import DuckVerdict
 from page_kit import jpeg
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from duck_protection.msg import DuckVerdict
 from duck_protection.nodes import inspect_bag
 from duck_protection.nodes.bag_story import stories_of
 
@@ -53,8 +53,8 @@ def test_a_bag_of_raw_pictures_alone_is_one_film(tmp_path: Path) -> None:
 
 
 def test_the_drawn_debug_picture_is_not_taken_for_the_cameras(tmp_path: Path) -> None:
-    told = [(f"/a/{topic}", CompressedImage(format="jpeg", data=jpeg(seed)), 10.0)
-            for seed, topic in enumerate(("duck_protection_node/debug/image/compressed", "eye/image/compressed"))]  # fmt: skip
+    topics = ("/a/duck_protection_node/debug/image/compressed", "/a/eye/image/compressed")
+    told = [(topic, CompressedImage(format="jpeg", data=jpeg(seed)), 10.0) for seed, topic in enumerate(topics)]
     story = stories_of(bag(tmp_path / "c.bag", *told), (0.0, 20.0))["a"]
     assert [data for _, data in story.pictures] == [jpeg(1)]
 

@@ -15,6 +15,7 @@ import yaml
 from duck_protection.governor import Limits
 from duck_protection.lane_control import Gains
 from duck_protection.nodes import lane_follower_node, lane_guard_node, watchdog_node
+from duck_protection.pacing import Pace
 from duck_protection.settings import settings_from
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ NODES = {
     "lane_guard_node": (lane_guard_node.Settings, {"governor": Limits}),
     "lane_follower_node": (lane_follower_node.Settings, {"governor": Limits, "controller": Gains}),
     "watchdog_node": (watchdog_node.Settings, {}),
+    "link_node": (Pace, {}),
 }
 
 

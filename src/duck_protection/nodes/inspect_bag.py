@@ -92,7 +92,8 @@ def _tell(bag: Path, stories: Dict[str, Story], found: List[Tuple[str, Event]]) 
         count = sum(robot == name for robot, _ in found)
         print(f"{bag.name}: {name}, {seconds:.0f} s, {len(story.drive.verdicts)} verdicts, {count} to look at")
     for robot, event in found[:20]:
-        print(f"  {time.strftime('%H:%M:%S', time.localtime(event.at_s))}  {robot}  {event.kind.value:9s}  {event.reason}")
+        clock = time.strftime("%H:%M:%S", time.localtime(event.at_s))
+        print(f"  {clock}  {robot}  {event.kind.value:9s}  {event.reason}")
     if len(found) > 20:
         print(f"  and {len(found) - 20} more")
 
@@ -101,7 +102,7 @@ def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run inspect", description="Shows what happened in a rosbag.")
     add = parser.add_argument
     add("bag", type=Path, help="a .bag file")
-    add("--out", type=Path, default=ROOT / "out" / "inspect", metavar="DIR", help="for pictures and films (out/inspect)")
+    add("--out", type=Path, default=ROOT / "out" / "inspect", metavar="DIR", help="for its files (out/inspect)")
     add("--host", default="127.0.0.1", help="another address needs --token-file")
     add("--port", type=int, default=8091, help="0: any free one (8091)")
     add("--token-file", default="", metavar="FILE")

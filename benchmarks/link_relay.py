@@ -1,0 +1,137 @@
+"""A WiFi between two network namespaces: rate, delay, loss and a queue, made by a relay in this process.
+
+For machines whose kernel has no netem. Each namespace gets one end of a TUN device, this process holds the others and
+passes packets on. Promise: nothing outside the two namespaces is touched, and both are gone after the with-block.
+"""
+from __future__ import annotations
+
+import fcntl
+import heapq
+import os
+import random
+import select
+import struct
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Dict, List, Optional, Tuple, Type
+
+TUNSETIFF = 0x400454CA  # linux/if_tun.h
+IFF_TUN_NO_PI = 0x1001
+MTU = 1500
+ROBOT, WORKSTATION = "10.77.0.1", "10.77.0.2"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Each way: Mbit/s, one-way delay in ms, share of packets lost, and the longest queue in ms of that rate."""
+
+    mbit_s: float = 20.0
+    delay_ms: float = 5.0
+    loss: float = 0.02
+    queue_ms: float = 250.0  # an access point's buffer: some hundred packets at 20 Mbit/s
+
+
+class Link:
+    """Two namespaces, duck_robot and duck_workstation, joined."""
+
+    names = ("duck_robot", "duck_workstation")
+
+    def __init__(self, seed: int = 1) -> None:
+        self.shape = Shape()
+        self.passed = self.lost = self.overflowed = 0
+        self._random = random.Random(seed)
+        self._ended = threading.Event()
+        self._fds: List[int] = []
+        self._thread = threading.Thread(target=self._relay, name="relay", daemon=True)
+
+    def __enter__(self) -> Link:
+        self._remove()
+        for name, own, other in zip(self.names, (ROBOT, WORKSTATION), (WORKSTATION, ROBOT)):
+            self._fds.append(_tun(device := f"tun_{name[5:9]}"))
+            _ip("netns", "add", name)
+            _ip("link", "set", device, "netns", name)
+            for words in (("addr", "add", own, "peer", other, "dev", device), ("link", "set", device, "up"),
+                          ("link", "set", "lo", "up")):  # fmt: skip
+                _ip("-n", name, *words)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], err: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        for fd in self._fds:
+            os.close(fd)
+        self._remove()
+
+    def _remove(self) -> None:
+        for name in self.names:
+            subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL, check=False)
+
+    def _relay(self) -> None:
+        free_s = [0.0, 0.0]  # when each way's air is free again
+        waiting: List[Tuple[float, int, int, bytes]] = []  # when it is due, its number, to whom, the packet
+        number = 0
+        while not self._ended.is_set():
+            wait_s = max(0.0, min(0.05, waiting[0][0] - time.monotonic())) if waiting else 0.05
+            for fd in select.select(self._fds, [], [], wait_s)[0]:
+                way = self._fds.index(fd)
+                for packet in _packets(fd):
+                    due_s = self._due(len(packet), way, free_s)
+                    if due_s is not None:
+                        number += 1
+                        heapq.heappush(waiting, (due_s, number, self._fds[1 - way], packet))
+            now_s = time.monotonic()
+            while waiting and waiting[0][0] <= now_s:
+                os.write(waiting[0][2], heapq.heappop(waiting)[3])
+
+    def _due(self, size: int, way: int, free_s: List[float]) -> Optional[float]:
+        """When a packet arrives; None: it does not."""
+        shape, now_s = self.shape, time.monotonic()
+        start_s = max(now_s, free_s[way])
+        if start_s - now_s > shape.queue_ms / 1e3:
+            self.overflowed += 1
+            return None
+        free_s[way] = start_s + size * 8 / (shape.mbit_s * 1e6)
+        if self._random.random() < shape.loss:
+            self.lost += 1
+            return None
+        self.passed += 1
+        return free_s[way] + shape.delay_ms / 1e3
+
+
+def environment(address: str) -> Dict[str, str]:
+    """ROS's variables for a process in the namespace of that address; the master is the robot's."""
+    return {**os.environ, "ROS_MASTER_URI": f"http://{ROBOT}:11311", "ROS_IP": address, "ROS_HOSTNAME": address}
+
+
+def usable() -> str:
+    """Empty, or why this machine cannot."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    return "" if Path("/dev/net/tun").exists() else "this machine has no /dev/net/tun"
+
+
+def _tun(name: str) -> int:
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TUN_NO_PI))
+    return fd
+
+
+def _packets(fd: int) -> List[bytes]:
+    found = []
+    while len(found) < 64:
+        try:
+            found.append(os.read(fd, MTU + 100))
+        except BlockingIOError:
+            break
+    return found
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, stdout=subprocess.DEVNULL)
