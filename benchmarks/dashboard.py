@@ -66,7 +66,7 @@ class Fleet:
                 self._say(stamp)
             number += 1
             due_s = max(due_s + 1 / self._camera_hz, time.monotonic())
-            time.sleep(due_s - time.monotonic())
+            time.sleep(max(0.0, due_s - time.monotonic()))
 
     def _say(self, stamp: rospy.Time) -> None:
         verdict = DuckVerdict(level=DuckVerdict.CLEAR, reason="clear: p(clear) 0.97", choices=["Clear", "Slow", "Stop"])

@@ -164,11 +164,12 @@ def picture(result: Dict[str, Any], path: Path) -> None:
 
 
 def _point(axes: Any, row: Dict[str, Any], x: float, colour: str, marker: str) -> None:
-    """A median with its line to p95, or a cross where hardly anything was judged."""
+    """A median with its line to p95, or a cross where it lies above the picture or hardly anything was judged."""
     p50, p95 = row["age_p50_ms"], row["age_p95_ms"]
-    if row["judged_per_s"] < 1:
-        axes.plot(x, 0.9 * TOP_MS, "x", color=colour, markersize=9, markeredgewidth=2.5)
-        axes.text(x, 0.86 * TOP_MS, "nothing\njudged", ha="center", va="top", fontsize=8.5, color=colour)
+    beyond = "nothing\njudged" if row["judged_per_s"] < 1 else f"{p50 / 1e3:.1f} s" if p50 > 0.85 * TOP_MS else ""
+    if beyond:
+        axes.plot(x, 0.93 * TOP_MS, "x", color=colour, markersize=9, markeredgewidth=2.5)
+        axes.text(x, 0.90 * TOP_MS, beyond, ha="center", va="top", fontsize=8.5, color=colour)
         return
     axes.vlines(x, p50, p95, color=colour, linewidth=3, alpha=0.5)
     axes.plot(x, p50, marker, color=colour, markersize=8)

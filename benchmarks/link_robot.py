@@ -66,7 +66,7 @@ class RobotEnd:
         while not rospy.is_shutdown():
             step()
             due_s = max(due_s + 1 / rate_hz, time.monotonic())
-            time.sleep(due_s - time.monotonic())
+            time.sleep(max(0.0, due_s - time.monotonic()))
 
 
 def main() -> None:
