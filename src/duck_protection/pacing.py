@@ -1,9 +1,9 @@
 """How many pictures may be under way to the workstation: as many as come back judged, and no more.
 
-A network that carries less than the camera makes does not drop pictures, it queues them, and they grow old. Answers: may
-the newest picture be sent now? Knows no ROS and reads no clock: times are monotonic seconds, passed in. Promise: at most
-`window` pictures are under way that are neither answered nor given up, so no queue can grow; a workstation that has
-fallen silent is tried again with one picture each give_up_s, so everything comes back by itself.
+A network that carries less than the camera makes does not drop pictures, it queues them, and they grow old. Answers:
+may the newest picture be sent now? Knows no ROS and reads no clock: times are monotonic seconds, passed in. Promise: at
+most `window` pictures are under way that are neither answered nor given up, so no queue can grow; a workstation that
+has fallen silent is tried again each give_up_s, so everything comes back by itself.
 """
 from __future__ import annotations
 
