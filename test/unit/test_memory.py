@@ -162,7 +162,7 @@ def ask_all(batcher: Batcher, frames: np.ndarray, question: Question) -> Iterato
 def test_a_quantised_model_answers_like_the_whole_one(dtype: str, within: float, tmp_path: Path) -> None:
     """bitsandbytes itself, on the CPU: only the text model's layers are quantised, and both ways compute alike."""
     pytest.importorskip("bitsandbytes")
-    size = replace(SIZES["7B"], layers=2, head_width=8, vocab=151936, tower_layers=(1, 1, 1, 1, 1))
+    size = replace(SIZES["7B"], layers=2, head_width=16, vocab=151936, tower_layers=(1, 1, 1, 1, 1))
     folder = write_apple(tmp_path / "apple", size, apple_weights(size))
     question = replace(ROAD, prompt="Is a duck in the way?")
     frame = np.random.default_rng(1).integers(0, 255, (480, 640, 3)).astype(np.uint8)
