@@ -42,7 +42,8 @@ class Fleet:
         self._frames, self._verdicts, self._beats, self._commands = [
             [rospy.Publisher(f"/{name}/{topic}", kind, queue_size=1, tcp_nodelay=True) for name in names]
             for topic, kind in (
-                ("camera_node/image/compressed", CompressedImage), ("duck_protection_node/verdict", DuckVerdict),
+                ("duck_protection_node/seen/image/compressed", CompressedImage),
+                ("duck_protection_node/verdict", DuckVerdict),
                 ("lane_guard_node/heartbeat", Header), ("lane_guard_node/car_cmd", Twist2DStamped))
         ]  # fmt: skip
         self._thread = threading.Thread(target=self._run, daemon=True)

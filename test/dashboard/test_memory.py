@@ -78,6 +78,8 @@ def test_a_hit_is_an_event_with_its_number() -> None:
         ({}, "camera", "ok", "20 pictures a second"),
         ({"camera_age_s": None}, "camera", "bad", "no picture yet"),
         ({"camera_age_s": 0.6}, "camera", "bad", "silent for 0.6 s"),
+        ({"camera_age_s": 9.0, "verdict_age_s": 9.0}, "camera", "warn",
+         "not known: its pictures come through duck_protection_node"),
         ({"verdict_age_s": 120.0}, "link", "bad", "no verdict for 2 min: duck_protection_node is silent"),
         ({"link_ms": 151.0}, "link", "warn", "slow: a picture needs 151 ms to the workstation"),
         ({"status": "failed: no such file"}, "model", "bad", "failed: no such file"),

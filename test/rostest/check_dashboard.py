@@ -102,7 +102,7 @@ class Dashboard(unittest.TestCase):
             topics = {name: about.message_count for name, about in bag.get_type_and_topic_info().topics.items()}
             verdicts = bag.read_messages("/duckie/duck_protection_node/verdict")
             stamps = {message.header.stamp for _, message, _ in verdicts}
-        self.assertGreater(topics["/duckie/camera_node/image/compressed"], 20)
+        self.assertGreater(topics["/duckie/duck_protection_node/seen/image/compressed"], 20)
         self.assertTrue({stamp for _, stamp in self.camera.sent} & stamps)
         out = folder / "inspected"
         self.assertEqual(inspect_bag.main([str(folder / "drive.bag"), "--once", "--out", str(out)]), 0)

@@ -44,6 +44,8 @@ def parts_of(signs: Signs) -> List[Part]:
 def _camera(signs: Signs) -> Part:
     if signs.camera_age_s is None:
         return Part("camera", BAD, "no picture yet")
+    if signs.camera_age_s > SILENT_S and not _spoken(signs):
+        return Part("camera", WARN, "not known: its pictures come through duck_protection_node")
     if signs.camera_age_s > SILENT_S:
         return Part("camera", BAD, f"silent for {_span(signs.camera_age_s)}")
     return Part("camera", OK, f"{signs.camera_hz:.0f} pictures a second")
@@ -80,6 +82,11 @@ def _guard(signs: Signs) -> Part:
     if signs.beat_age_s > SILENT_S:
         return Part("guard", BAD, f"silent for {_span(signs.beat_age_s)}: the watchdog holds the wheels")
     return Part("guard", OK, "on duty")
+
+
+def _spoken(signs: Signs) -> bool:
+    """Whether the protection speaks now."""
+    return signs.verdict_age_s is not None and signs.verdict_age_s <= SILENT_S
 
 
 def _span(seconds: float) -> str:

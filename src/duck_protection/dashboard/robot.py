@@ -114,7 +114,7 @@ class Robot:
         """This moment for the page, its numbers kept in the history. Times in s and ms, speeds in m/s, null: unknown.
 
         Args:
-            words: With choices, health, model and hits, which change slower than the numbers.
+            words: With choices, health and model, which change slower than the numbers.
         """
         force = self.in_force(now_s)
         shares = force.heard.probabilities if force.heard and force.age_s is not None else ()
@@ -133,7 +133,7 @@ class Robot:
 
     def _words(self, now_s: float) -> Dict[str, Any]:
         health = [asdict(part) for part in parts_of(self._signs(now_s))]
-        return {"choices": self.choices, "health": health, "model": self._model, "hits": self._hits}
+        return {"choices": self.choices, "health": health, "model": self._model}
 
     def _signs(self, now_s: float) -> Signs:
         timing, heard = self._timing, self._heard

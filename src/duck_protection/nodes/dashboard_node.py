@@ -44,7 +44,7 @@ class Settings:
     token_file: str = ""
     rate_hz: float = 10.0
     protection: str = "duck_protection_node"
-    picture: str = "camera_node/image/compressed"
+    picture: str = "duck_protection_node/seen/image/compressed"
     status: str = "vlm_node/status"
     heartbeat: str = "lane_guard_node/heartbeat"
     permitted: str = "lane_guard_node/car_cmd"

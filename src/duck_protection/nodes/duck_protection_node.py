@@ -11,6 +11,8 @@ is started again.
     Publisher:
         ~verdict (DuckVerdict): at once, and at least at ~tick_hz
         ~debug/image/compressed (sensor_msgs/CompressedImage): while somebody looks
+        ~seen/image/compressed (sensor_msgs/CompressedImage): the camera's pictures again, while somebody looks, so that
+        they cross the network once; not with ~raw
         /diagnostics (diagnostic_msgs/DiagnosticArray)
     Service: ~check (CheckRoad), ~ask (AskCamera); client of ~infer (InferImage)
 """
@@ -116,6 +118,7 @@ class DuckProtectionNode:
         CheckDesk(self._frames, court, questions, question, manners)
         AskDesk(self._frames, manners)
         Diagnostics(self._frames, self._voice, self._tally)
+        self._seen = rospy.Publisher("~seen/image/compressed", CompressedImage, queue_size=1, tcp_nodelay=True)
         self._worker.start()
         self._listen(settings.raw)
 
@@ -135,7 +138,17 @@ class DuckProtectionNode:
         frame = messages.frame_from(message, rospy.get_time(), time.monotonic())
         self._watch.came(frame.arrival.mono_s)
         self._tally.note("frame", frame.arrival.mono_s)
-        self._frames.put(frame)  # last: it wakes the worker, who then need not wait for this thread
+        self._frames.put(frame)  # it wakes the worker, who then waits for this thread only while somebody looks
+        if isinstance(message, CompressedImage) and self._seen.get_num_connections():
+            self._pass_on(frame)
+
+    def _pass_on(self, frame: Frame) -> None:
+        message = frame.message
+        try:
+            self._seen.publish(CompressedImage(header=frame.header, format=message.format, data=message.data))
+        except rospy.ROSException:
+            if not rospy.is_shutdown():  # the topic closes before the threads end
+                raise
 
 
 def loaded(path: str, standard: str) -> Any:
