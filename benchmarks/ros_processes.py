@@ -38,6 +38,11 @@ class Process:
         self._log.close()
 
     @property
+    def pid(self) -> int:
+        """Of the process itself."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
@@ -50,10 +55,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def master(folder: Path, port: int = 0) -> Process:
+def master(folder: Path, port: int = 0, host: str = "localhost") -> Process:
     """A roscore on a free port, or this one; ROS_MASTER_URI of this process and its children names it from now on."""
     port = port or free_port()
-    os.environ.update(ROS_MASTER_URI=f"http://localhost:{port}", ROS_HOSTNAME="localhost", ROS_LOG_DIR=str(folder))
+    os.environ.update(ROS_MASTER_URI=f"http://{host}:{port}", ROS_HOSTNAME=host, ROS_LOG_DIR=str(folder))
     process = Process(["roscore", "-p", str(port)], folder / "roscore.txt")
     ends_s = time.monotonic() + 20.0
     while not _answers(port):

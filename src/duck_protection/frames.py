@@ -29,6 +29,9 @@ class FrameLimits:
 DEFAULT_LIMITS = FrameLimits()
 
 
+MAX_SCANS = 64  # a camera's JPEG has one, a progressive one about ten; each costs a walk over all pixels
+
+
 class FrameError(ValueError):
     """This picture cannot be judged. `code` is one word for counters, the text is for people."""
 
@@ -47,6 +50,8 @@ def decode(data: bytes, limits: FrameLimits = DEFAULT_LIMITS) -> np.ndarray:
         raise FrameError("empty", "the picture has no bytes")
     if len(data) > limits.max_bytes:
         raise FrameError("too_large", f"the picture has {len(data)} bytes, at most {limits.max_bytes} are read")
+    if data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") > MAX_SCANS:
+        raise FrameError("unreadable", f"a JPEG of more than {MAX_SCANS} scans")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about what the limits below refuse or allow on purpose

@@ -5,19 +5,26 @@ the controller wants to go, and only the fault is missing.
 """
 from __future__ import annotations
 
+import json
+import logging
+import struct
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List
 
 import rospy
 from ledger import Ledger
+from lying_server import RECORD, LyingServer
+from relay import ROBOT_IP, WORK_IP
 from robot import Camera, Witness, honest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rostest"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-from bench import pid_of
+from bench import answer, pid_of
+from duck_protection.srv import InferImage
 from rig import Town, release
 from ros_processes import Process, master
 
@@ -41,7 +48,7 @@ class Bed:
     """A robot and its workstation. Faults bend its parts."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder, self._stack = folder, stack
+        self.folder, self.stack = folder, stack
         self.ledger = Ledger()
         self.driver = GUARD  # the node that commands the wheels
         self.camera: Camera
@@ -54,20 +61,20 @@ class Bed:
         place = [str(ours)] if ours.exists() else ["duck_protection", file]
         words = [f"{key}:={value}" for key, value in {"veh": VEH, **arguments}.items()]
         command = [*before, "roslaunch", "--wait", *place, *words]
-        self._stack.enter_context(Process(command, self.folder / f"{Path(file).stem}.txt"))
+        self.stack.enter_context(Process(command, self.folder / f"{Path(file).stem}.txt"))
 
     def enter(self, context: Any) -> Any:
         """Ends with the bed."""
-        return self._stack.enter_context(context)
+        return self.stack.enter_context(context)
 
-    def start_master(self, port: int = 0) -> None:
+    def start_master(self, port: int = 0, host: str = "localhost") -> None:
         """A new master; on the old one's port, when that is given."""
-        self.master = master(self.folder, port)
-        self._stack.enter_context(self.master)
+        self.enter(master(self.folder, port, host))
 
     def people(self, raw: bool = False) -> None:
         """The camera, the controller and the witness: this process becomes a node."""
         rospy.init_node("eyewitness", disable_signals=True)
+        logging.getLogger("rosout").setLevel(logging.CRITICAL)  # the terminal is for the figures
         MasterWatch({}).start()  # this process publishes too
         car_cmds = [f"{self.driver}/car_cmd", f"/{VEH}/car_cmd_switch_node/cmd"]
         Witness(self.ledger, f"{PROTECTION}/verdict", car_cmds, f"/{VEH}/wheels_driver_node/wheels_cmd")
@@ -126,4 +133,127 @@ def _whole(bed: Bed) -> None:
     bed.people()
 
 
-BEDS: Dict[str, Callable[[Bed], None]] = {"whole": _whole}
+def _raw(bed: Bed) -> None:
+    bed.start_master()
+    _workstation(bed, raw="true")
+    bed.launch("robot.launch")
+    bed.people(raw=True)
+
+
+def _follower(bed: Bed) -> None:
+    bed.driver = FOLLOWER
+    bed.start_master()
+    _workstation(bed)
+    bed.launch("follower.launch")
+    bed.people()
+
+
+class LyingModel:
+    """~infer in this process; `say` answers."""
+
+    def __init__(self) -> None:
+        self.say: Callable[[Any], Any] = answer
+        self.serve()
+
+    def serve(self) -> None:
+        """Offers the service as it should be."""
+        self.service = rospy.Service(f"{MODEL}/infer", InferImage, lambda request: self.say(request))
+
+
+def _lying_model(bed: Bed) -> None:
+    bed.start_master()
+    bed.launch("protection_alone.launch", thresholds=THRESHOLDS)
+    bed.launch("robot.launch")
+    bed.people()
+    bed.part = LyingModel()
+
+
+def _remote_server(bed: Bed) -> None:
+    bed.part = bed.enter(LyingServer())
+    record = bed.folder / "record.yaml"
+    record.write_text(RECORD, encoding="utf-8")
+    bed.start_master()
+    bed.launch("workstation.launch", backend="remote", server_url=bed.part.url, thresholds=record)
+    bed.launch("robot.launch")
+    bed.people()
+
+
+class Network:
+    """The wire between the robot, which is here, and the workstation's namespace."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._holder = stack.enter_context(Process(["unshare", "-n", "sleep", "36000"], folder / "holder.txt"))
+        time.sleep(0.5)  # until it has its namespace; nothing tells
+        words = [sys.executable, str(HERE / "relay.py"), str(self._holder.pid)]
+        self._relay = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        stack.callback(self._end)
+        if self._relay.stdout.readline() != "ready\n":
+            raise NotDrivingError("the relay did not start")
+
+    @property
+    def there(self) -> List[str]:
+        """Words that run a command on the workstation."""
+        return ["nsenter", "-t", str(self._holder.pid), "-n", "env", f"ROS_HOSTNAME={WORK_IP}"]
+
+    def bend(self, **ways: Any) -> None:
+        """to_work, to_robot: what happens to packets that way."""
+        self._relay.stdin.write(json.dumps(ways) + "\n")
+        self._relay.stdin.flush()
+
+    def _end(self) -> None:
+        self._relay.stdin.close()
+        self._relay.wait(10.0)
+
+
+def _two_machines(bed: Bed) -> None:
+    bed.part = Network(bed.stack, bed.folder)
+    bed.ledger.one_link = False
+    bed.start_master(host=ROBOT_IP)
+    _workstation(bed, *bed.part.there)
+    bed.launch("robot.launch")
+    bed.people()
+
+
+class Clocks:
+    """The wall clocks of robot and workstation: eight bytes each, which clock_shim.c reads at every look."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._shim = folder, folder / "clock_shim.so"
+        source = str(HERE / "clock_shim.c")
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", str(self._shim), source], check=True)
+
+    def set(self, machine: str, ahead_s: float) -> None:
+        """robot or work; how far ahead of this process's clock."""
+        with self._file(machine).open("r+b" if self._file(machine).exists() else "xb") as file:
+            file.write(struct.pack("q", round(ahead_s * 1e9)))  # in place: the nodes have it mapped
+
+    def words(self, machine: str) -> List[str]:
+        """Words that run a command by that clock."""
+        return ["env", f"LD_PRELOAD={self._shim}", f"CLOCK_AHEAD={self._file(machine)}"]
+
+    def _file(self, machine: str) -> Path:
+        return self._folder / f"{machine}.clock"
+
+
+def _two_clocks(bed: Bed) -> None:
+    bed.part = Clocks(bed.folder)
+    bed.part.set("robot", 0.0)
+    bed.part.set("work", 1.0)
+    bed.start_master()
+    _workstation(bed, *bed.part.words("work"))
+    bed.launch("robot.launch", *bed.part.words("robot"))
+    bed.people()
+
+
+def _small_disk(bed: Bed) -> None:
+    bed.folder = bed.folder / "small"
+    bed.folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "small", str(bed.folder)], check=True)
+    _whole(bed)
+
+
+BEDS: Dict[str, Callable[[Bed], None]] = {
+    "whole": _whole, "raw camera": _raw, "follower": _follower, "lying model": _lying_model,
+    "remote server": _remote_server, "two machines": _two_machines, "two clocks": _two_clocks,
+    "small disk": _small_disk,
+}  # fmt: skip

@@ -9,7 +9,6 @@ import argparse
 import ctypes
 import dataclasses
 import json
-import logging
 import os
 import signal
 import sys
@@ -36,7 +35,6 @@ def main() -> int:
     parser.add_argument("--runs", required=True, help="fault/seed, one a line")
     options = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
-    logging.getLogger("rosout").setLevel(logging.FATAL)
     known = {fault.name: fault for fault in FAULTS}
     status = 0
     with options.out.open("a", encoding="utf-8") as out, ExitStack() as stack:

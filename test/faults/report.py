@@ -69,7 +69,7 @@ def summary(rows: List[Row], seconds: float, busy: float) -> str:
     mark = "✘" if bad else "✔"
     void = sum(row.void for row in rows)
     lines.append(f"{mark} {len(tried) - len(bad)} of {len(tried)} faults kept the promises, "
-                 f"{len(rows) - len(tried)} not tried; {void} void runs, {seconds:.0f} s, machine {busy:.0%} busy")  # fmt: skip
+                 f"{len(rows) - len(tried)} not tried, {void} void runs; {seconds:.0f} s, {busy:.0%} busy")  # fmt: skip
     return "\n".join(lines)
 
 

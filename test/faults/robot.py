@@ -5,11 +5,13 @@ in the ledger, with the monotonic time at which this process saw it.
 """
 from __future__ import annotations
 
+import io
 import sys
 import threading
 import time
+from functools import lru_cache
 from pathlib import Path
-from typing import Callable, List, Union
+from typing import Callable, List, Tuple, Union
 
 import numpy as np
 import rospy
@@ -21,6 +23,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rostest"))
 from bench import noisy_jpegs
+
+from duck_protection.nodes.links import LinkWatch
 
 RATE_HZ = 30.0
 SIZE = (320, 240)  # width, height
@@ -49,6 +53,10 @@ class Camera:
         self.bend: Bend = honest
         self.clock_s = clock_s
         threading.Thread(target=self._run, name="camera", daemon=True).start()
+
+    def latest(self, count: int) -> List[bytes]:
+        """The pictures that were sent last: what a stuck driver still has in its buffers."""
+        return [self.pictures[(self._count - back) % len(self.pictures)] for back in range(count)]
 
     def _run(self) -> None:
         due_s = time.monotonic()
@@ -90,7 +98,7 @@ class Witness:
 
     def __init__(self, ledger: Ledger, verdict: str, car_cmds: List[str], wheels_cmd: str) -> None:
         self._ledger = ledger
-        rospy.Subscriber(verdict, DuckVerdict, self._verdict, tcp_nodelay=True)
+        LinkWatch(rospy.Subscriber(verdict, DuckVerdict, self._verdict, tcp_nodelay=True)).start()
         for topic in car_cmds:
             rospy.Subscriber(topic, Twist2DStamped, self._car, tcp_nodelay=True)
         rospy.Subscriber(wheels_cmd, WheelsCmdStamped, self._wheels, tcp_nodelay=True)
@@ -105,11 +113,19 @@ class Witness:
         self._ledger.commands.append(Command(time.monotonic(), not (msg.vel_left == 0 and msg.vel_right == 0)))
 
 
-def as_jpeg(size: tuple, kind: str = "JPEG", **options: object) -> bytes:
-    """A noisy picture in this format, for faults that need one of their own."""
-    import io
-
-    out = io.BytesIO()
+def as_jpeg(size: Tuple[int, int], kind: str = "JPEG") -> bytes:
+    """A noisy picture in this format, for faults that need one of their own. size: (width, height)."""
     rng = np.random.default_rng(1)
-    Pillow.fromarray(rng.integers(0, 255, (size[1], size[0], 3), np.uint8)).save(out, kind, **options)
+    out = io.BytesIO()
+    Pillow.fromarray(rng.integers(0, 255, (size[1], size[0], 3), np.uint8)).save(out, kind)
     return out.getvalue()
+
+
+@lru_cache(maxsize=1)
+def scan_bomb(scans: int = 3000, side_px: int = 2000) -> bytes:
+    """A small progressive JPEG whose last scan is repeated: each costs the decoder a walk over all its pixels."""
+    rows, columns = np.mgrid[0:side_px, 0:side_px]
+    out = io.BytesIO()
+    Pillow.fromarray(((rows + columns) // 32).astype(np.uint8)).save(out, "JPEG", progressive=True, quality=50)
+    whole = out.getvalue()[:-2]
+    return whole + whole[whole.rindex(b"\xff\xda") :] * scans + b"\xff\xd9"

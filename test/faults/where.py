@@ -5,26 +5,25 @@ Apart from beds.py, which imports ROS: the campaign itself is no node.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from functools import lru_cache
-from pathlib import Path
 from typing import List
-
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-NET_BEDS, CLOCK_BEDS = ("two machines",), ("two clocks",)
 
 
 def before(bed: str) -> List[str]:
     """The words in front of the bed's process."""
-    return ["unshare", "-n"] if bed in NET_BEDS else []
+    return {"two machines": ["unshare", "-n"], "small disk": ["unshare", "-m"]}.get(bed, [])
 
 
 def missing(bed: str) -> str:
     """Why the bed cannot stand on this machine; empty when it can."""
-    if bed in NET_BEDS:
+    if bed == "two machines":
         return _no_namespaces()
-    if bed in CLOCK_BEDS and not FAKETIME.exists():
-        return "libfaketime is not installed"
+    if bed == "small disk" and os.geteuid() != 0:
+        return "mounting a small disk needs root"
+    if bed == "two clocks" and shutil.which("gcc") is None:
+        return "there is no gcc to build the clocks with"
     return ""
 
 
@@ -32,6 +31,6 @@ def missing(bed: str) -> str:
 def _no_namespaces() -> str:
     if os.geteuid() != 0:
         return "network namespaces need root"
-    script = "ip link add one type veth peer name two && ip tuntap add dev three mode tap"
+    script = "ip tuntap add dev wire0 mode tap"
     done = subprocess.run(["unshare", "-n", "sh", "-c", script], capture_output=True, check=False)
     return "" if done.returncode == 0 else "this kernel gives no network namespaces with taps"

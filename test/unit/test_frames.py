@@ -152,3 +152,19 @@ def test_digest_tells_pictures_apart(jpeg: bytes) -> None:
     assert digest(jpeg) == digest(bytes(jpeg))
     assert digest(jpeg) != digest(jpeg[:-1] + b"\0")
     assert len(digest(jpeg)) == 16
+
+
+def progressive(scans: int) -> bytes:
+    """A progressive JPEG whose last scan comes so often."""
+    rows, columns = np.mgrid[0:400, 0:400]
+    out = io.BytesIO()
+    Image.fromarray(((rows + columns) // 8).astype(np.uint8)).save(out, "JPEG", progressive=True)
+    whole = out.getvalue()[:-2]
+    return whole + whole[whole.rindex(b"\xff\xda") :] * scans + b"\xff\xd9"
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_unread() -> None:
+    """Each scan costs a walk over all pixels: some hundred kB kept a decoder, and so the model, busy for a minute."""
+    assert decode(progressive(0)).shape == (400, 400, 3)
+    with pytest.raises(FrameError, match="scans"):
+        decode(progressive(3000))

@@ -35,6 +35,7 @@ from duck_protection.nodes import messages
 from duck_protection.nodes.asking import Asker
 from duck_protection.nodes.debug_picture import DebugPicture
 from duck_protection.nodes.judging import Court, Judging
+from duck_protection.nodes.links import LinkWatch
 from duck_protection.nodes.messages import Frame
 from duck_protection.nodes.people import AskDesk, CheckDesk, Manners
 from duck_protection.nodes.protection_diagnostics import Diagnostics
@@ -132,7 +133,8 @@ class DuckProtectionNode:
         if raw:
             messages.cv_bridge()  # OpenCV takes its time to come; before the first frame, not with it
         topic, kind = ("~image", Image) if raw else ("~image/compressed", CompressedImage)
-        rospy.Subscriber(topic, kind, self._store, queue_size=1, buff_size=BUFFER_BYTES, tcp_nodelay=True)
+        camera = rospy.Subscriber(topic, kind, self._store, queue_size=1, buff_size=BUFFER_BYTES, tcp_nodelay=True)
+        LinkWatch(camera).start()
 
     def _store(self, message: Union[CompressedImage, Image]) -> None:
         frame = messages.frame_from(message, rospy.get_time(), time.monotonic())

@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger, TriggerRequest, TriggerResponse
 from duck_protection.governor import Governor, Limits, Permit
 from duck_protection.msg import DuckVerdict
 from duck_protection.nodes import robot_messages
+from duck_protection.nodes.links import LinkWatch
 from duck_protection.verdict import Level
 
 LAST_ZERO_S = 0.05
@@ -32,7 +33,7 @@ class GovernorPort:
         self._logged: Optional[Level] = None
         self._logged_mono_s = 0.0
         self._heartbeat = rospy.Publisher("~heartbeat", Header, queue_size=1, tcp_nodelay=True)
-        rospy.Subscriber("~verdict", DuckVerdict, self._hear, tcp_nodelay=True)
+        LinkWatch(rospy.Subscriber("~verdict", DuckVerdict, self._hear, tcp_nodelay=True)).start()
         rospy.Service("~release", Trigger, self._release)
         rospy.loginfo("at most %.2f m/s: %.2f m on a picture up to %.2f s old",
                       limits.cap_mps, limits.blind_m, limits.max_age_s)  # fmt: skip
