@@ -10,6 +10,8 @@ from typing import Any, Dict, Mapping, Tuple
 
 from duck_protection.verdict import Level
 
+PICTURE_LAST = {"first": False, "last": True}  # values of a question's key "picture"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -28,12 +30,14 @@ class Question:
         version: Raised by whoever changes prompt or choices; thresholds belong to one version.
         prompt: The user turn, without the image and without chat markup.
         choices: At least two distinct words; among them one that says CLEAR and one that says STOP.
+        picture_last: The picture stands after the prompt instead of before it.
     """
 
     name: str
     version: int
     prompt: str
     choices: Tuple[Choice, ...]
+    picture_last: bool = False
 
     def __post_init__(self) -> None:
         words = [choice.word for choice in self.choices]
@@ -72,8 +76,9 @@ def questions_from(mapping: Mapping[str, Any]) -> Dict[str, Question]:
 def _question(name: str, entry: Any) -> Question:
     try:
         choices = tuple(Choice(str(word), Level[str(level)]) for word, level in entry["choices"].items())
-        return Question(name, int(entry["version"]), " ".join(str(entry["prompt"]).split()), choices)
+        prompt = " ".join(str(entry["prompt"]).split())
+        return Question(name, int(entry["version"]), prompt, choices, PICTURE_LAST[str(entry.get("picture", "first"))])
     except KeyError as err:
-        raise ValueError(f"question {name!r}: missing key or unknown level {err}") from err
+        raise ValueError(f"question {name!r}: missing key, or unknown level or place {err}") from err
     except (AttributeError, TypeError) as err:
         raise ValueError(f"question {name!r}: needs version, prompt and choices, got {entry!r}") from err

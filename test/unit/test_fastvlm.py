@@ -43,7 +43,7 @@ def plain_inputs(question: Question, picture: np.ndarray) -> dict[str, torch.Ten
     square.paste(Image.fromarray(picture), (0, 8))
     pixels = torch.from_numpy(np.array(square.resize((128, 128), Image.Resampling.BICUBIC))).permute(2, 0, 1) / 255
     tokenizer = tiny_tokenizer(question)
-    text = chatml.text(question.prompt).replace("<image>", "<image>" * 4)
+    text = chatml.text(question.prompt, image_first=not question.picture_last).replace("<image>", "<image>" * 4)
     tokenizer.encode_special_tokens = False
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     return {"input_ids": torch.tensor([ids]), "pixel_values": pixels[None]}
@@ -56,7 +56,11 @@ def test_prompt_is_apples_template_byte_for_byte() -> None:
     )
 
 
-def test_choices_are_read_as_a_plain_forward_reads_them(vlm: FastVlm, question: Question, picture: np.ndarray) -> None:
+@pytest.mark.parametrize("picture_last", [False, True])
+def test_choices_are_read_as_a_plain_forward_reads_them(
+    vlm: FastVlm, question: Question, picture: np.ndarray, picture_last: bool
+) -> None:
+    question = replace(question, picture_last=picture_last)
     tokenizer = tiny_tokenizer(question)
     with torch.no_grad():
         logits = tiny_model(tokenizer)(**plain_inputs(question, picture), logits_to_keep=1).logits[0, -1].float()
@@ -101,10 +105,12 @@ def test_padding_is_black_and_even(vlm: FastVlm, question: Question, picture: np
 def test_a_batch_gives_each_picture_the_reply_it_gets_alone(
     vlm: FastVlm, question: Question, picture: np.ndarray
 ) -> None:
+    """Also beside longer questions, and beside one that stands before its picture."""
     longer = replace(question, prompt=question.prompt + " Look well, it is small and yellow.")
-    frames = [picture, np.ascontiguousarray(picture[::-1, :40]), picture]
-    together = vlm.choose(frames, [question, longer, longer])
-    alone = [vlm.choose([frame], [asked])[0] for frame, asked in zip(frames, (question, longer, longer))]
+    asked = [question, longer, longer, replace(longer, picture_last=True)]
+    frames = [picture, np.ascontiguousarray(picture[::-1, :40]), picture, picture]
+    together = vlm.choose(frames, asked)
+    alone = [vlm.choose([frame], [one])[0] for frame, one in zip(frames, asked)]
     for one, other in zip(together, alone):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
         assert one.off_mass == pytest.approx(other.off_mass, abs=1e-5)

@@ -28,6 +28,17 @@ def test_a_question_keeps_the_order_of_its_choices() -> None:
 def test_shipped_questions_load() -> None:
     shipped = questions_from(yaml.safe_load(SHIPPED.read_text()))
     assert [choice.level for choice in shipped["road"].choices] == [Level.CLEAR, Level.SLOW, Level.STOP]
+    assert [question.name for question in shipped.values() if question.picture_last] == ["road_before"]
+
+
+def test_the_embedded_models_question_never_changes() -> None:
+    """Its weights and its threshold record were made with exactly these words."""
+    road = questions_from(yaml.safe_load(SHIPPED.read_text()))["road"]
+    assert road.key == "road@1" and road.words == ("Clear", "Slow", "Stop") and not road.picture_last
+    assert road.prompt == (
+        "You are a small robot on a toy road. Is a rubber duck in your lane? "
+        "Answer Stop if one is very near, Slow if one is near, Clear if none."
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +50,8 @@ def test_shipped_questions_load() -> None:
         ({"choices": {"No": "CLEAR", "Yes": "SLOW"}}, "one for STOP"),
         ({"choices": {"No": "SLOW", "Yes": "STOP"}}, "a choice for CLEAR"),
         ({"choices": {"No": "CLEAR", "Yes": "STOP", "Eh": "UNKNOWN"}}, "no choice may stand for UNKNOWN"),
-        ({"choices": {"No": "CLEAR", "Yes": "HALT"}}, "unknown level 'HALT'"),
+        ({"choices": {"No": "CLEAR", "Yes": "HALT"}}, "unknown level or place 'HALT'"),
+        ({"picture": "middle"}, "unknown level or place 'middle'"),
         ({"choices": ["No", "Yes"]}, "needs version, prompt and choices"),
         ({"version": None}, "needs version, prompt and choices"),
     ],
@@ -50,7 +62,7 @@ def test_doubtful_questions_are_refused(changes: dict, complaint: str) -> None:
 
 
 def test_a_missing_key_is_named() -> None:
-    with pytest.raises(ValueError, match="missing key or unknown level 'choices'"):
+    with pytest.raises(ValueError, match="missing key, or unknown level or place 'choices'"):
         questions_from({"q": {"version": 1, "prompt": "Duck?"}})
 
 

@@ -94,8 +94,9 @@ def jpeg_message(rgb: np.ndarray, header: Header) -> CompressedImage:
 def choice_request(picture: CompressedImage, question: Question, deadline_s: float) -> InferImageRequest:
     """Asks for the probabilities of the question's choices."""
     return InferImageRequest(
-        image=picture, prompt=question.prompt, choices=list(question.words), deadline_s=deadline_s
-    )
+        image=picture, prompt=question.prompt, picture_last=question.picture_last, choices=list(question.words),
+        deadline_s=deadline_s,
+    )  # fmt: skip
 
 
 def text_request(picture: CompressedImage, prompt: str, max_tokens: int, deadline_s: float) -> InferImageRequest:

@@ -119,7 +119,7 @@ class VlmNode:
 
     def _reply(self, request: InferImageRequest, arrived_s: float) -> Reply:
         deadline_s = arrived_s + self._deadline_s(request.deadline_s)
-        question = _question(request.prompt, request.choices) if request.choices else None
+        question = _question(request) if request.choices else None
         batcher, door = self._batcher, self._doors[question is not None]
         if batcher is None:
             raise NotReadyError("")
@@ -180,10 +180,11 @@ def _caller(request: InferImageRequest) -> str:
     return str((request._connection_header or {}).get("callerid", ""))
 
 
-def _question(prompt: str, words: Any) -> Question:
+def _question(request: InferImageRequest) -> Question:
     """The request's question. Its levels are the asker's matter; the model sees only the words."""
-    levels = [Level.CLEAR] + [Level.STOP] * (len(words) - 1)
-    return Question("request", 1, prompt, tuple(Choice(word, level) for word, level in zip(words, levels)))
+    levels = [Level.CLEAR] + [Level.STOP] * (len(request.choices) - 1)
+    choices = tuple(Choice(word, level) for word, level in zip(request.choices, levels))
+    return Question("request", 1, request.prompt, choices, request.picture_last)
 
 
 def start(parameters: Dict[str, Any]) -> None:

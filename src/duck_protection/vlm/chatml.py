@@ -16,11 +16,10 @@ START, END, END_OF_TEXT, IMAGE = "<|im_start|>", "<|im_end|>", "<|endoftext|>", 
 END_TOKENS = (END, END_OF_TEXT)  # base Qwen2 configurations name only the second, FastVLM ends its turns with the first
 
 
-def text(prompt: str) -> str:
+def text(prompt: str, *, image_first: bool = True) -> str:
     """The whole prompt as text, with one "<image>" where the picture's tokens go."""
-    return (
-        f"{START}system\n{SYSTEM}{END}\n{START}user\n{IMAGE}\n{prompt}{END}\n{START}assistant\n"
-    )
+    turn = f"{IMAGE}\n{prompt}" if image_first else f"{prompt}\n{IMAGE}"
+    return f"{START}system\n{SYSTEM}{END}\n{START}user\n{turn}{END}\n{START}assistant\n"
 
 
 def around(tokenizer: Tokenizer, prompt: str, *, image_first: bool = True) -> Tuple[List[int], List[int]]:

@@ -40,23 +40,27 @@ class Prompts:
         self.image_first = image_first
         self.reading = threading.Lock()  # tokenizers raise when one thread sets a flag while another encodes
         self.end = chatml.special_id(tokenizer, chatml.END)
-        self._known: Dict[str, Asked] = {}
+        self._known: Dict[Tuple[str, bool], Asked] = {}
 
-    def asked(self, prompt: str) -> Asked:
+    def asked(self, prompt: str, *, picture_last: bool = False) -> Asked:
         """This prompt's tokens.
+
+        Args:
+            picture_last: This one stands before its picture, whatever the others do.
 
         Raises:
             AnswerError: They do not fit this model.
         """
-        known = self._known.get(prompt)
+        key = (prompt, self.image_first and not picture_last)
+        known = self._known.get(key)
         if known is not None:
             return known
         with self.reading:
-            before, after = chatml.around(self._tokenizer, prompt, image_first=self.image_first)
+            before, after = chatml.around(self._tokenizer, prompt, image_first=key[1])
         length = len(before) + self._image_tokens + len(after)
         if length > self._most:
             raise AnswerError(f"the prompt has {length} tokens, at most {self._most} fit this model")
         if len(self._known) >= REMEMBERED:
             self._known.clear()
-        asked = self._known[prompt] = Asked(tuple(before), tuple(after))
+        asked = self._known[key] = Asked(tuple(before), tuple(after))
         return asked

@@ -144,7 +144,8 @@ class RemoteVlm:
 
     def _chosen(self, frame: np.ndarray, question: Question, ends_s: float) -> Reply:
         begun_s = time.monotonic()
-        body = self._body(frame, question.prompt, max_tokens=1, logprobs=True, top_logprobs=TOP_LOGPROBS)
+        fields = {"max_tokens": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        body = self._body(frame, question.prompt, question.picture_last, **fields)
         try:
             content = self._asked("POST", CHAT, body, ends_s)
         except (AnswerError, NotReadyError):  # a replica may have died with this question: another one answers
@@ -157,10 +158,11 @@ class RemoteVlm:
         timings = Timings(infer_ms=1e3 * (time.monotonic() - begun_s))
         return Reply(probabilities, off_mass, best, self._identity, timings)
 
-    def _body(self, frame: np.ndarray, prompt: str, **fields: Any) -> bytes:
+    def _body(self, frame: np.ndarray, prompt: str, picture_last: bool = False, **fields: Any) -> bytes:
         picture = {"type": "image_url", "image_url": {"url": _data_uri(frame)}}
         parts = [picture, {"type": "text", "text": prompt}]
-        content = {"messages": [{"role": "user", "content": parts}], "temperature": 0, **fields}
+        turn = {"role": "user", "content": parts[::-1] if picture_last else parts}
+        content = {"messages": [turn], "temperature": 0, **fields}
         return json.dumps({"model": self._settings.model or self._identity.model, **content}).encode()
 
     def _asked(self, method: str, path: str, body: Optional[bytes], ends_s: float) -> Dict[str, Any]:
