@@ -1,0 +1,135 @@
+"""The report: one HTML page that needs nothing else, a Markdown summary, and everything as JSON.
+
+Promise: the page loads nothing from anywhere; what makes its numbers weak (answers by chance, a busy machine, few
+samples) stands at its top, found by rule; every number comes from the phases' files.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from jinja2 import Environment, FileSystemLoader
+
+from duck_protection.comparison import markdown, plots, terminal
+from duck_protection.comparison.deciding import words_of
+from duck_protection.comparison.framework import MEASURES
+from duck_protection.comparison.intervals import Interval
+from duck_protection.recording.results import write_json
+
+TITLE = "FastVLM against the system it replaces"
+EMPTY = "its accuracy here says nothing, its times may stand."
+P99_NEEDS = 500  # verdicts; the 99th percentile of fewer rests on the five slowest or less
+
+Parts = Mapping[str, Optional[Dict[str, Any]]]
+
+
+def write(folder: Path, parts: Parts, about: Mapping[str, Any]) -> List[Path]:
+    """The files written. parts: prompts, bench, decision, shadow; None where there is none."""
+    found = notes(parts)
+    html, summary, plain = (folder / f"report.{kind}" for kind in ("html", "md", "json"))
+    write_json(plain, {**about, "notes": found, **parts})
+    summary.write_text(markdown.summary(TITLE, parts, about, found), encoding="utf-8")
+    html.write_text(page(folder, parts, about, found), encoding="utf-8")
+    return [html, summary, plain]
+
+
+def notes(parts: Parts) -> List[str]:
+    """What a reader must know before the numbers."""
+    bench, prompts = parts.get("bench"), parts.get("prompts")
+    found: List[str] = []
+    if bench is not None:
+        chance = [side["name"] for side in bench["sides"] if not side["better_than_chance"]]
+        found += [f"{name} answers {bench['question']} no better than chance: {EMPTY}" for name in chance]
+        found += _busy(bench)
+        samples = len(bench["verdict_ms"][0])
+        if samples < P99_NEEDS:
+            found.append(f"p99 rests on the {max(1, round(samples / 100))} slowest of {samples} verdicts: read p95.")
+        if bench["frame_sizes"] != ["640x480"]:
+            found.append(f"The frames are {', '.join(bench['frame_sizes'])}, not the robot's 640x480.")
+    for one in prompts["contenders"] if prompts is not None else []:
+        rows = [row for row in prompts["rows"] if row["contender"] == one["name"]] if prompts else []
+        if rows and not any(row["better_than_chance"] for row in rows):
+            found.append(f"{one['name']} answers no question better than chance: {EMPTY}")
+        if one["written"]:
+            found.append(f"{one['name']} gives no logprobs: its choices are read from the word it writes.")
+    if prompts is not None and prompts["data"]["danger_only"]:
+        found.append("The labels tell danger from none and no more: \"right\" means that, and SLOW is as good as STOP.")
+    return found
+
+
+def page(folder: Path, parts: Parts, about: Mapping[str, Any], found: Sequence[str]) -> str:
+    """The HTML page; pictures are taken from the folder and put inside."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    environment.filters.update(percent=terminal.percent, plain=terminal.plain, winner=terminal.winner, value=_value,
+                               label=_label)  # fmt: skip
+    prompts, bench, decision = parts.get("prompts"), parts.get("bench"), parts.get("decision")
+    shown = {**prompts, "sheets": [_inside(folder, one) for one in prompts["sheets"]]} if prompts else None
+    context: Dict[str, Any] = {
+        "title": TITLE, "about": about, "notes": found, "prompts": shown, "bench": bench, "decision": decision,
+        "shadow": parts.get("shadow"), "plots": _plots(prompts, bench),
+    }  # fmt: skip
+    return environment.get_template("report.html").render(**context, **_decided(decision))
+
+
+def _plots(prompts: Optional[Dict[str, Any]], bench: Optional[Dict[str, Any]]) -> Dict[str, str]:
+    drawn: Dict[str, str] = {}
+    if bench is not None:
+        drawn.update(latency=plots.latency(bench), throughput=plots.throughput(bench))
+    if prompts is not None:
+        some = any(one["best"] for one in prompts["contenders"])
+        drawn.update(questions=plots.questions(prompts), calibration=plots.calibration(prompts) if some else "")
+    return drawn
+
+
+def _decided(decision: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """What the page says of a decision beside its file: pairs of limits, labels, gains in words."""
+    if decision is None:
+        return {}
+    limits = [{**one, "words": words_of(one["measure"], _interval(one["value"]))} for one in decision["limits"]]
+    weighed = [
+        {**one, "label": _label(one["measure"]), "gain": span(one["gain_least"], one["gain_most"])}
+        for one in decision["weighed"]
+    ]
+    return {
+        "limits": list(zip(limits[::2], limits[1::2])), "weighed": weighed, "robot": decision["framework"]["robot"],
+        "gain": span(decision["gain_least"], decision["gain_most"]),
+    }  # fmt: skip
+
+
+def span(least: float, most: float) -> str:
+    """A gain, or the two between which it lies."""
+    return f"{least:+.3f}" if abs(most - least) < 5e-4 else f"{least:+.3f} to {most:+.3f}"
+
+
+def _interval(told: Optional[Mapping[str, Any]]) -> Optional[Interval]:
+    if told is None:
+        return None
+    return Interval(*(float("nan") if told[key] is None else told[key] for key in ("value", "low", "high")))
+
+
+def _value(told: Mapping[str, Any], unit: str, signed: bool = False) -> str:
+    if unit == "share" and not signed:
+        return terminal.percent(told)
+    if unit == "share":
+        scaled = {key: None if told[key] is None else 100 * told[key] for key in ("value", "low", "high")}
+        return f"{terminal.number(scaled, signed=True)} points"
+    shown = terminal.number(told, signed)
+    return shown if shown == "-" else f"{shown} {unit}"
+
+
+def _label(name: str) -> str:
+    return MEASURES[name].label
+
+
+def _inside(folder: Path, entry: Mapping[str, Any]) -> Dict[str, Any]:
+    data = base64.b64encode((folder / entry["file"]).read_bytes()).decode("ascii")
+    return {**entry, "data": f"data:image/jpeg;base64,{data}"}
+
+
+def _busy(bench: Mapping[str, Any]) -> List[str]:
+    load, cores = bench["load_average"]["before"], bench["host"]["cores"]
+    if load < cores / 2:
+        return []
+    return [f"Other work kept the machine busy (load average {load:.1f} on {cores} cores before the benchmark began)."]
