@@ -3,7 +3,7 @@ from importlib.util import find_spec
 
 from setuptools import find_packages, setup
 
-DATA = {"duck_protection.dashboard": ["page/*"]}
+DATA = {"duck_protection.dashboard": ["page/*"], "duck_protection.comparison": ["report.html"]}
 
 if find_spec("catkin_pkg") is None:
     setup(package_data=DATA)

@@ -18,23 +18,27 @@ from duck_protection.governor import Limits
 from duck_protection.nodes.duck_protection_node import Settings
 from duck_protection.nodes.eyes import EyeSettings, opener
 from duck_protection.nodes.http_door import http_door
+from duck_protection.nodes.shadow import ShadowSettings
 from duck_protection.settings import SettingsError, settings_from
 
 CONFIG = Path(__file__).parents[2] / "config"
 NODES = {"duck_protection_node": Settings, "vlm_node": EyeSettings}
+GROUPS = {"duck_protection_node": {}, "vlm_node": {"shadow": ShadowSettings}}
 
 
 @pytest.mark.parametrize("name", sorted(NODES))
 def test_the_file_is_the_codes_defaults_and_names_every_setting(name: str) -> None:
     content = yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
-    assert settings_from(NODES[name], content) == NODES[name]()
-    assert set(content) == set(asdict(NODES[name]()))
+    inner = {group: content.pop(group) for group in GROUPS[name]}
+    for cls, told in [(NODES[name], content), *((GROUPS[name][group], inner[group]) for group in inner)]:
+        assert settings_from(cls, told) == cls()
+        assert set(told) == set(asdict(cls()))
 
 
 @pytest.mark.parametrize("name", sorted(NODES))
 def test_every_key_has_a_unit_or_range_and_a_reason(name: str) -> None:
     for line in (CONFIG / f"{name}.yaml").read_text().splitlines():
-        if re.match(r"\w+:", line):
+        if re.match(r"\s*\w+:", line):
             assert re.search(r"# .{20,}", line), line
 
 
@@ -50,6 +54,8 @@ def test_every_key_has_a_unit_or_range_and_a_reason(name: str) -> None:
         (EyeSettings, "backend", "parrot", "backend must be one of fastvlm, remote, scripted, is 'parrot'"),
         (EyeSettings, "backend", "scripted", "script must be the path of a file for backend scripted, is ''"),
         (EyeSettings, "threads", "two", "threads must be of type int, is 'two'"),
+        (ShadowSettings, "backend", "remote", "shadow/server_url must name the server for shadow/backend remote"),
+        (ShadowSettings, "waiting", 0, "waiting must be from 1 to 16, is 0"),
         (EyeSettings, "max_deadline_s", math.inf, "max_deadline_s must be from 0.1 to 600.0, is inf"),
     ],
 )

@@ -133,7 +133,8 @@ def _answer(
 
 
 def _fact(one: Checked) -> str:
-    return f"\"{one.limit}\" with {words_of(one.measure, one.value)}: {one.why}"
+    told = "" if MEASURES[one.measure].unit == "yes" else f" with {words_of(one.measure, one.value)}"
+    return f"\"{one.limit}\"{told}: {one.why}"
 
 
 def _doubt(one: Checked) -> str:

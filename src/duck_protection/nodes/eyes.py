@@ -79,21 +79,24 @@ class EyeSettings:
         return self.server_url or os.environ.get(URL_VARIABLE, "")
 
 
-def opener(settings: EyeSettings) -> Callable[[], Vlm]:
+def opener(settings: EyeSettings, key_variable: str = KEY_VARIABLE) -> Callable[[], Vlm]:
     """What opens the eyes; call it in a thread of your own, it may take a minute.
+
+    Args:
+        key_variable: The environment's variable with the server's key.
 
     Raises:
         SettingsError: the script is unusable. The returned function raises LoadError or MemoryFullError.
     """
     if settings.backend == "scripted":
         return _scripted(settings.script)
-    return lambda: _remote(settings) if settings.backend == "remote" else _fastvlm(settings)
+    return lambda: _remote(settings, key_variable) if settings.backend == "remote" else _fastvlm(settings)
 
 
-def _remote(settings: EyeSettings) -> Vlm:
+def _remote(settings: EyeSettings, key_variable: str) -> Vlm:
     from duck_protection.vlm.remote import RemoteSettings, RemoteVlm
 
-    key = os.environ.get(KEY_VARIABLE, "")
+    key = os.environ.get(key_variable, "")
     limits = {"choose_s": settings.server_s, "answer_s": settings.max_deadline_s}
     eyes = RemoteVlm(RemoteSettings(settings.url, key, settings.model, together=settings.max_batch, **limits))
     if not eyes.gives_probabilities:

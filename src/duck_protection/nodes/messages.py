@@ -19,7 +19,7 @@ from std_msgs.msg import Header
 
 from duck_protection.evidence import Arrival
 from duck_protection.frames import DEFAULT_LIMITS, FrameError, encode_ppm
-from duck_protection.msg import DuckVerdict
+from duck_protection.msg import DuckVerdict, ShadowReading
 from duck_protection.question import Question
 from duck_protection.srv import InferImageRequest, InferImageResponse
 from duck_protection.verdict import Identity, Judgement, Reply, Timings
@@ -149,6 +149,15 @@ def _echo(request: InferImageRequest) -> InferImageResponse:
 def _identify(target: InferImageResponse, identity: Identity) -> None:
     target.model, target.revision = identity.model, identity.revision
     target.dtype, target.backend = identity.dtype, identity.backend
+
+
+def shadow_message(header: Header, words: Sequence[str], driver: Reply, shadow: Reply) -> ShadowReading:
+    """Two replies to one question about one frame."""
+    return ShadowReading(
+        header=header, choices=list(words), driver=list(driver.probabilities), driver_off_mass=driver.off_mass,
+        driver_model=driver.identity.model, driver_ms=driver.timings.infer_ms, shadow=list(shadow.probabilities),
+        shadow_off_mass=shadow.off_mass, shadow_model=shadow.identity.model, shadow_ms=shadow.timings.infer_ms,
+    )  # fmt: skip
 
 
 def verdict_message(

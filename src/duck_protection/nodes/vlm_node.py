@@ -8,6 +8,7 @@ With ~http_port the same model, thread and queue also serve HTTP clients; no sec
 
     Configuration: config/vlm_node.yaml, each key with unit, range and reason
     Publisher: ~status (std_msgs/String, latched): "loading", "ready: MODEL", "out of memory: ..", "failed: .."
+    With ~shadow: ~shadow/disagreement (ShadowReading), ~shadow/status (std_msgs/String, latched)
     Service: ~infer (InferImage)
 """
 from __future__ import annotations
@@ -27,7 +28,8 @@ from duck_protection.frames import FrameError, FrameLimits, decode
 from duck_protection.nodes import messages
 from duck_protection.nodes.eyes import EyeSettings, opener
 from duck_protection.nodes.http_door import http_door
-from duck_protection.nodes.ros_node import REFUSED, every, run_node
+from duck_protection.nodes.ros_node import REFUSED, every, run_node, taken
+from duck_protection.nodes.shadow import Shadow, ShadowSettings, Shown
 from duck_protection.question import Choice, Question
 from duck_protection.settings import settings_from
 from duck_protection.srv import InferImage, InferImageRequest, InferImageResponse
@@ -57,8 +59,8 @@ STATUS = {
 class VlmNode:
     """rospy gives each connection a thread; at most so many of them get past the door, the others are BUSY."""
 
-    def __init__(self, settings: EyeSettings, open_eyes: Callable[[], Vlm]) -> None:
-        self._settings, self._open = settings, open_eyes
+    def __init__(self, settings: EyeSettings, open_eyes: Callable[[], Vlm], shadow: Optional[Shadow]) -> None:
+        self._settings, self._open, self._shadow = settings, open_eyes, shadow
         self._limits = FrameLimits(settings.max_image_bytes, settings.max_image_pixels)
         self._doors = {
             True: threading.BoundedSemaphore(settings.max_queue),
@@ -72,7 +74,9 @@ class VlmNode:
         threading.Thread(target=self._load, name="loading", daemon=True).start()
 
     def tick(self) -> None:
-        """Ends the process when the model cannot be loaded."""
+        """Ends the process when the model cannot be loaded; lets the shadow say how it goes."""
+        if self._shadow is not None:
+            self._shadow.tick()
         if self._failure:
             rospy.logfatal("%s ends: %s", rospy.get_name(), self._failure)
             sys.exit(REFUSED)
@@ -97,6 +101,8 @@ class VlmNode:
         else:
             self._status.say(f"ready: {vlm.identity.model}")
             rospy.loginfo("ready after %.1f s: %s", time.monotonic() - begun_s, vlm.identity)
+            if self._shadow is not None:
+                self._shadow.start()
 
     def _infer(self, request: InferImageRequest) -> InferImageResponse:
         arrived_s = time.monotonic()
@@ -131,6 +137,8 @@ class VlmNode:
             if question is None:
                 return self._text(batcher, frame, request, deadline_s, decode_ms)
             reply = batcher.choose(frame, question, deadline_s, caller=_caller(request))
+            if self._shadow is not None:
+                self._shadow.offer(Shown(request.image.header, request.image.data, frame, question, reply))
             return replace(reply, timings=replace(reply.timings, decode_ms=decode_ms))
         finally:
             door.release()
@@ -189,8 +197,9 @@ def _question(request: InferImageRequest) -> Question:
 
 def start(parameters: Dict[str, Any]) -> None:
     """Runs the node until the end; refuses bad settings before anything is offered."""
+    shadow = settings_from(ShadowSettings, taken(parameters, "shadow"))
     settings = settings_from(EyeSettings, parameters)
-    node = VlmNode(settings, opener(settings))
+    node = VlmNode(settings, opener(settings), Shadow(shadow) if shadow.backend else None)
     every(LOOK_S, node.tick)
 
 

@@ -1,0 +1,67 @@
+"""Intervals: they hold the truth about as often as they say, and groups widen them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from duck_protection.comparison.intervals import Interval, interval, share, wilson
+
+
+def mean_of(values: np.ndarray):
+    return lambda drawn: float(values[drawn].mean())
+
+
+def test_the_same_samples_give_the_same_interval() -> None:
+    values = np.random.default_rng(1).normal(5, 1, 40)
+    assert interval(mean_of(values), range(40)) == interval(mean_of(values), range(40))
+
+
+def test_an_interval_of_95_percent_holds_the_truth_about_so_often() -> None:
+    rng = np.random.default_rng(2)
+    held = 0
+    for _ in range(100):
+        values = rng.normal(10, 2, 30)
+        found = interval(mean_of(values), range(30), draws=300)
+        held += found.low <= 10 <= found.high
+    assert 86 <= held <= 99
+
+
+def test_frames_of_one_place_count_as_little_more_than_one() -> None:
+    """Ten places of ten equal frames: a hundred samples, but ten opinions."""
+    values = np.repeat(np.random.default_rng(3).normal(0, 1, 10), 10)
+    alone, together = (interval(mean_of(values), groups) for groups in (range(100), np.arange(100) // 10))
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def test_one_group_or_no_number_gives_no_interval() -> None:
+    assert math.isnan(interval(mean_of(np.array([1.0, 2.0])), [0, 0]).low)
+    assert math.isnan(interval(lambda _: math.nan, [0, 1]).value)
+    assert math.isnan(share([], []).value)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "draw"),
+    [(0.1, 0.4, False), (-0.4, -0.1, False), (-0.1, 0.1, True), (0.0, 0.0, True), (math.nan, math.nan, True)],
+)
+def test_a_difference_is_a_draw_unless_its_interval_leaves_zero_out(low: float, high: float, draw: bool) -> None:
+    assert Interval(0.0, low, high).draw == draw
+
+
+def test_no_miss_in_n_does_not_mean_never() -> None:
+    """The bootstrap of 50 hits in 50 has no width; Wilson's interval does."""
+    found = share([True] * 50, range(50))
+    assert found.value == found.high == 1.0
+    assert 0.92 < found.low < 0.94
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 500), st.data())
+def test_wilsons_interval_holds_the_share_and_stays_between_0_and_1(n: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, n))
+    low, high = wilson(hits, n)
+    assert 0 <= low <= hits / n + 1e-12 and hits / n - 1e-12 <= high <= 1
