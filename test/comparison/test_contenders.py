@@ -131,9 +131,9 @@ def test_a_model_that_cannot_be_loaded_says_why_from_its_own_process() -> None:
 
 
 def test_a_servers_command_that_ends_is_noticed_and_a_running_server_keeps_its_secret() -> None:
-    with pytest.raises(LoadError, match="ended with status 3"):
-        with started_server("http://127.0.0.1:1", "", "sh -c 'exit 3'", None):
-            raise AssertionError("it never answered")
+    ends = started_server("http://127.0.0.1:1", "", "sh -c 'exit 3'", None)
+    with pytest.raises(LoadError, match="ended with status 3"), ends:
+        raise AssertionError("it never answered")
     with started_server("http://127.0.0.1:1", "", "", 77) as started:
         assert started.start_s is None and started.pid == 77 and "running already" in started.why
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 from comparison_kit import folder_of, levelled
@@ -103,23 +102,10 @@ def test_a_card_is_found_or_the_reason_given() -> None:
     assert (card is None) == bool(why)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's chromium, or one that playwright has installed (CHROMIUM names another)."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no browser test: pip install playwright")
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as driver:
-        if not found and not Path(driver.chromium.executable_path).exists():
-            pytest.skip("no browser test: apt-get install chromium, or playwright install chromium")
-        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])
-def test_a_real_browser_shows_it(folder: Path, browser: Any, scheme: str, width: int, tmp_path: Path) -> None:
+def test_a_real_browser_shows_it(folder: Path, chromium: Any, scheme: str, width: int, tmp_path: Path) -> None:
     """Whole, alone, without a sideways scroll, with letters that stand out from the paper."""
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     asked, complaints = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))

@@ -1,15 +1,11 @@
-"""A page with two robots, and a real Chromium, where there is one."""
+"""A page with two robots; test/conftest.py has a real Chromium for it."""
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 import pytest
 from page_kit import Served
-
-BROWSERS = ("chromium-headless-shell", "chromium")
 
 
 @pytest.fixture
@@ -18,17 +14,3 @@ def served(tmp_path: Path) -> Iterator[Served]:
     page = Served(tmp_path, ["duckie", "yanberbot"])
     yield page
     page.stop()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A real browser; the tests that need one are skipped, with the reason, where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: ./run setup")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium refuses its sandbox to root
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()

@@ -1,4 +1,4 @@
-"""`./run compare` against real servers: llama-server with a tiny random Qwen2.5-VL, and ours with a tiny random FastVLM.
+"""`./run compare` against real servers: llama-server with a tiny random Qwen2.5-VL, ours with a tiny random FastVLM.
 
 Three contenders on the same frames: a FastVLM in this process, the same one behind our server, and llama-server. All of
 them have random weights, so nobody can know anything, and the report has to find that out by itself.
@@ -63,8 +63,8 @@ def test_the_same_model_in_process_and_behind_our_server_says_the_same(
     """Also with the question before its picture: the order survives HTTP. JPEG once more costs next to nothing."""
     keys = ["--key-file", f"{tiny.url}={key_file}"]
     backends = ["--backend", str(tiny_folder), "--backend", tiny.url]
-    only = ["--only", "road", "--only", "road_before"]
-    assert main(["prompts", *backends, *keys, *only, "--data", str(data), "--out", str(tmp_path), "--device", "cpu"]) == 0
+    more = ["--only", "road", "--only", "road_before", "--data", str(data), "--out", str(tmp_path), "--device", "cpu"]
+    assert main(["prompts", *backends, *keys, *more]) == 0
     names = [one["name"] for one in read(tmp_path, "prompts")["contenders"]]
     lines = [json.loads(line) for line in (tmp_path / "readings.jsonl").read_text().splitlines()]
     said = {(line["contender"], line["question"], line["file"]): line["off_mass"] for line in lines}

@@ -63,7 +63,7 @@ ALLOWED = {
     "dashboard": CORE | {"dashboard", "recording", "server"},
     "learning": CORE | {"learning", "vlm", "simulation", "recording"},
     "server": CORE | {"server", "vlm"},
-    "comparison": CORE | {"comparison", "vlm", "learning", "recording", "server"},
+    "comparison": CORE | {"comparison", "vlm", "learning", "recording"},
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence
 
@@ -43,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     prompts = commands.add_parser("prompts", help="which question is best for which model; where models part")
     prompts.add_argument("--backend", action="append", required=True, metavar="URL-or-MODEL", help="may be repeated")
+    prompts.add_argument("--write-thresholds", type=Path, metavar="FILE",
+                         help="thresholds.yaml that takes a record for each one's best question")  # fmt: skip
     prompts.set_defaults(act=_prompts)
     bench = commands.add_parser("bench", help="latency, throughput, memory, energy, accuracy; A B A B")
     bench.set_defaults(act=_bench)
@@ -106,7 +109,8 @@ def _both(options: argparse.Namespace) -> List[Where]:
 
 
 def _prompts(options: argparse.Namespace, run: phases.Run) -> None:
-    run.prompts([_where(options, where) for where in options.backend], _asked(options))
+    asked = replace(_asked(options), record=options.write_thresholds)
+    run.prompts([_where(options, where) for where in options.backend], asked)
 
 
 def _bench(options: argparse.Namespace, run: phases.Run) -> None:

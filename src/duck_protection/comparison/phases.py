@@ -26,6 +26,7 @@ from duck_protection.comparison.framework import framework_from
 from duck_protection.comparison.labelled import Labelled, load_labelled
 from duck_protection.comparison.meters import open_card
 from duck_protection.comparison.starting import Started, start_model, started_server
+from duck_protection.learning.evaluate import write_record
 from duck_protection.question import Question, questions_from
 from duck_protection.recording.results import envelope, write_json
 from duck_protection.settings import SettingsError
@@ -47,13 +48,15 @@ class Where:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked, about what: a labelled folder, frames in each part, the questions, the benchmark's question."""
+    """What is asked, about what: a labelled folder, frames in each part, the questions, the benchmark's question; and
+    the thresholds.yaml that takes the records of the best questions, if any."""
 
     data: Path
     frames: int
     questions: Path
     only: Tuple[str, ...]
     question: str
+    record: Optional[Path] = None
 
 
 class Run:
@@ -68,6 +71,10 @@ class Run:
         found = prompts.run(openers, _labelled(asked), _questions(asked), self._out, _say)
         self._write("prompts", found)
         print(terminal.prompts_table(found))
+        if asked.record is not None:
+            for entry in prompts.records(found):
+                write_record(asked.record, entry)
+                print(f"written into {asked.record}: {entry['model']} ({entry['backend']}), {entry['question']}")
 
     def bench(self, sides: Sequence[Where], asked: Asked, plan: Plan) -> None:
         """Phase 2: bench.json."""

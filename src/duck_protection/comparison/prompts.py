@@ -7,6 +7,7 @@ every number can be checked; a model that refuses a question, or fails on a fram
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 from dataclasses import asdict, dataclass
@@ -135,6 +136,23 @@ def _best(heard: Sequence[Heard], labelled: Labelled) -> Optional[str]:
 
 def _dearer(extra: np.ndarray, groups: Sequence[int]) -> bool:
     return interval(lambda drawn: float(extra[drawn].mean()), groups).low > 0
+
+
+def records(found: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """Lines of config/thresholds.yaml: each contender's best question, where its probabilities were measured.
+
+    A word that a server writes has no probability that a threshold could mean.
+    """
+    names = ("model", "revision", "dtype", "backend")
+    today = datetime.date.today().isoformat()
+    rows = {(row["contender"], row["question"]): row for row in found["rows"]}
+    return [
+        {**{name: one[name] for name in names}, "question": one["best"],
+         **{key: round(value, 4) for key, value in rows[one["name"], one["best"]]["thresholds"].items()
+            if key != "calibrated"}, "n": found["data"]["choosing"], "date": today}
+        for one in found["contenders"]
+        if one["best"] and not one["written"] and rows[one["name"], one["best"]]["thresholds"]
+    ]  # fmt: skip
 
 
 def _unlike(name: str, others: Sequence[str]) -> str:
