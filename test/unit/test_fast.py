@@ -92,7 +92,7 @@ def test_a_shortcut_changes_no_verdict(name: str, dtype: torch.dtype, checkpoint
         EVERYTHING, **{name.rpartition(" ")[2]: False})  # fmt: skip
     plain = PlainPath(fresh(checkpoint, dtype), checkpoint.side_px, prompts(checkpoint).end)
     fast, pictures, asked = path(checkpoint, chosen, dtype), frames(3), [QUESTION, LONGER, QUESTION]
-    fast.warm_up(QUESTION.prompt, (32, 64))
+    fast.warm_up(QUESTION.prompt)
     wanted = replies(plain, pictures, asked, checkpoint, exact=False)
     # On the device the resize may differ by one of 255 levels; otherwise only the order of sums changes.
     within = 1e-2 if dtype is torch.bfloat16 or chosen.device_pixels else 1e-5
@@ -118,7 +118,7 @@ def test_levels_are_the_same_in_bfloat16(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def both(checkpoint: Checkpoint) -> tuple[FastPath, PlainPath]:
     fast = path(checkpoint, replace(EVERYTHING, device_pixels=False))
-    fast.warm_up("", (32, 64))
+    fast.warm_up("")
     return fast, PlainPath(fresh(checkpoint), checkpoint.side_px, prompts(checkpoint).end)
 
 
@@ -141,7 +141,7 @@ def test_any_mixture_of_new_known_and_repeated_pictures(
 def test_question_first(chosen: Optimisations, checkpoint: Checkpoint, folder: Path) -> None:
     plain = PlainPath(fresh(checkpoint), checkpoint.side_px, prompts(checkpoint).end)
     fast = path(checkpoint, replace(chosen, device_pixels=False), image_first=False)
-    fast.warm_up(QUESTION.prompt, (16,))
+    fast.warm_up(QUESTION.prompt, [prompts(checkpoint, image_first=False).asked(QUESTION.prompt)])
     cut = prompts(checkpoint, image_first=False)
     asked = [cut.asked(one.prompt) for one in (QUESTION, LONGER, QUESTION)]
     for _ in range(2):
@@ -210,6 +210,9 @@ def test_fused_weights_are_not_there_twice(checkpoint: Checkpoint) -> None:
     attention, mlp = text.layers[0].self_attn, text.layers[0].mlp
     for parts in ((attention.q_proj, attention.k_proj, attention.v_proj), (mlp.gate_proj, mlp.up_proj)):
         assert len({part.weight.untyped_storage().data_ptr() for part in parts}) == 1
+    before = [part.weight.data_ptr() for part in (attention.q_proj, attention.v_proj, mlp.up_proj)]
+    Prefill(text, fused=True)  # a second engine over the same weights
+    assert [part.weight.data_ptr() for part in (attention.q_proj, attention.v_proj, mlp.up_proj)] == before
     ids = torch.arange(6)[None]
     with torch.inference_mode():
         assert torch.equal(model(input_ids=ids).logits, fresh(checkpoint)(input_ids=ids).logits)
@@ -253,6 +256,22 @@ def test_the_uploader_mixes_no_frames() -> None:
         for square, frame in zip(upload(shown), shown):
             assert (square.int() - with_pillow(frame, 128).int()).abs().max() <= 1
         shown = shown[::-1]
+
+
+def test_sizes_that_cannot_be_recorded_are_computed_without(checkpoint: Checkpoint, caplog: Any) -> None:
+    """A card that has room for recordings of up to two pictures."""
+
+    def small_card(run: Any) -> Any:
+        if len(run()[0]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return rerun(run)
+
+    cut = prompts(checkpoint)
+    fast = FastPath(fresh(checkpoint), checkpoint.side_px, cut, EVERYTHING, torch.device("cpu"), small_card, (1, 2, 4))
+    asked = cut.asked(QUESTION.prompt)
+    assert fast.warm_up("", [asked]) == 3  # looks at one and at two, and one further question
+    assert "no graphs for batches of 4" in caplog.text
+    assert fast.logits(frames(4), [asked] * 4)[1].shape[0] == 4
 
 
 def test_a_frame_that_changes_is_a_new_picture(folder: Path) -> None:

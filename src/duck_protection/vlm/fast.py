@@ -7,8 +7,9 @@ and known pictures; whatever has no graph is computed without one.
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -50,6 +51,7 @@ class FastPath:
             name: torch.compile(step, fullgraph=True, dynamic=False) if chosen.compiled else step
             for name, step in named.items()
         }
+        self._unrecorded = named if capture is not None else self._functions  # nothing is compiled while a robot waits
         self._upload = pixels.Uploader(side_px, device)
         self._prefixes = KeptPrefixes(lambda ids: self.steps.prefix(self._ids([ids])))
         self._pictures = KeptPictures(KEPT_PICTURES)
@@ -59,6 +61,14 @@ class FastPath:
     @torch.inference_mode()
     def logits(self, frames: Sequence[np.ndarray], asked: Sequence[Asked]) -> Tuple[Tensor, Tensor]:
         """States and float32 logits after each prompt's last token, (batch, width) and (batch, vocabulary)."""
+        with self._here():
+            return self._logits(frames, asked)
+
+    def _here(self) -> ContextManager[object]:
+        """Streams and graphs belong to a thread's current GPU, which is the first one until told."""
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
+
+    def _logits(self, frames: Sequence[np.ndarray], asked: Sequence[Asked]) -> Tuple[Tensor, Tensor]:
         new, twins, kept = self._sorted(frames)
         rows: Dict[int, Tensors] = {}
 
@@ -79,26 +89,31 @@ class FastPath:
         return torch.stack([one[0] for one in every]), torch.stack([one[1] for one in every])
 
     @torch.inference_mode()
-    def warm_up(self, prompt: str, buckets: Sequence[int] = BUCKETS) -> int:
-        """Records a graph for every batch and bucket, largest first; how many. Sizes that do not fit into memory are
-        left out and will be computed without a graph. Only with the question first does the prompt matter."""
+    def warm_up(self, prompt: str, only: Sequence[Asked] = ()) -> int:
+        """Records a graph for every batch and bucket (or those of these prompts), largest first; how many there are.
+        Sizes that cannot be recorded, for want of memory as a rule, will be computed without. Only with the question
+        first does the prompt matter."""
         if self._capture is None:
             return 0
+        buckets = {self._bucket([one]) for one in only} or set(BUCKETS)
         words = self._prompts.asked(prompt).before
         for size in sorted(self._batches, reverse=True):
-            squares = torch.zeros((size, 3, self._side_px, self._side_px), dtype=torch.uint8, device=self._device)
             try:
-                for bucket in sorted(buckets, reverse=True):
-                    tail, last = self._tail([[self._prompts.end] * bucket] * size, bucket)
-                    name, inputs = self._look_inputs(squares, words, tail, last)
-                    kept = self._record(name, inputs)(*inputs)[2]
-                    if self._chosen.image_kept and size == 1:
-                        self._record("again", (kept, tail, last))
-            except torch.OutOfMemoryError as err:
+                with self._here():
+                    self._record_all(size, sorted(buckets, reverse=True), words)
+            except RuntimeError as err:  # an OutOfMemoryError, or what a broken recording makes of it
                 log.warning("no graphs for batches of %d: %s", size, err)
                 self._recorded = {key: one for key, one in self._recorded.items() if key[1] != size}
-                torch.cuda.empty_cache()
         return len(self._recorded)
+
+    def _record_all(self, size: int, buckets: Sequence[int], words: Sequence[int]) -> None:
+        squares = torch.zeros((size, 3, self._side_px, self._side_px), dtype=torch.uint8, device=self._device)
+        for bucket in buckets:
+            tail, last = self._tail([[self._prompts.end] * bucket] * size, bucket)
+            name, inputs = self._look_inputs(squares, words, tail, last)
+            kept = self._record(name, inputs)(*inputs)[2]
+            if self._chosen.image_kept and size == 1:
+                self._record("again", (kept, tail, last))
 
     def _sorted(self, frames: Sequence[np.ndarray]) -> Tuple[List[int], Dict[int, int], Dict[int, Tensor]]:
         """Places of new pictures; of those that show the same as a new one, with that one's place; and what is kept
@@ -143,7 +158,7 @@ class FastPath:
 
     def _run(self, name: str, inputs: Tensors) -> Tensors:
         recorded = self._recorded.get(_key(name, inputs))
-        return recorded(*inputs) if recorded is not None else self._functions[name](*inputs)
+        return recorded(*inputs) if recorded is not None else self._unrecorded[name](*inputs)
 
     def _record(self, name: str, inputs: Tensors) -> Recorded:
         assert self._capture is not None

@@ -102,9 +102,12 @@ class FastVlm:
         """Raises ChoiceError unless every word is one token of its own."""
         self._ids_of(tuple(words))
 
-    def warm_up(self, prompt: str = "Is the road clear?") -> float:
+    def warm_up(self, prompt: str = "Is the road clear?", only: Sequence[str] = ()) -> float:
         """One verdict on a made-up picture, so that the first real one is not the slow one, and on a GPU the graphs;
         seconds it took.
+
+        Args:
+            only: Prompts whose lengths get graphs; none: every usual length does.
 
         Raises:
             MemoryFullError: Not even one verdict fits.
@@ -116,7 +119,7 @@ class FastVlm:
         with mapped_errors():
             self._path.logits([picture.astype(np.uint8)], [self._prompts.asked(prompt)])
             if self._fast is not None:
-                self._fast.warm_up(prompt)
+                self._fast.warm_up(prompt, [self._prompts.asked(one) for one in only])
         return time.monotonic() - began_s
 
     @property

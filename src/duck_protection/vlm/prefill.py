@@ -166,13 +166,20 @@ def _is_plain(module: Any) -> bool:
 
 def _fuse(parts: Tuple[Any, ...]) -> Tuple[Tensor, Any]:
     """One matrix (and bias) of several; the parts' own become views of it."""
-    weight = torch.cat([part.weight.data for part in parts])
-    rows: List[int] = [part.weight.shape[0] for part in parts]
     biased = parts[0].bias is not None
-    bias = torch.cat([part.bias.data for part in parts]) if biased else None
-    for part, piece in zip(parts, weight.split(rows)):
-        part.weight.data = piece
-    if bias is not None:
-        for part, piece in zip(parts, bias.split(rows)):
-            part.bias.data = piece
-    return weight, bias
+    return _joined([part.weight for part in parts]), _joined([part.bias for part in parts]) if biased else None
+
+
+def _joined(parts: List[Any]) -> Tensor:
+    """The parts one under the other. When another Prefill has joined them already, that very matrix."""
+    rows, first = [len(part) for part in parts], parts[0].data
+    step = first.stride(0)
+    places = [first.storage_offset() + step * sum(rows[:number]) for number in range(len(parts))]
+    if [(part.data.untyped_storage().data_ptr(), part.data.storage_offset()) for part in parts] == [
+        (first.untyped_storage().data_ptr(), place) for place in places
+    ]:
+        return first.as_strided((sum(rows), *first.shape[1:]), first.stride())
+    joined = torch.cat([part.data for part in parts])
+    for part, piece in zip(parts, joined.split(rows)):
+        part.data = piece
+    return joined

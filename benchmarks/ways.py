@@ -1,0 +1,222 @@
+"""One verdict in several ways: what is timed, and how.
+
+Promise: every way starts with a JPEG's bytes and ends with probabilities or text on the CPU; ways that are compared
+are timed in turns, so that whatever else the machine does hits all alike.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from duck_protection.frames import decode
+from duck_protection.question import Choice, Question
+from duck_protection.tally import quantile
+from duck_protection.verdict import Level
+from duck_protection.vlm import chatml
+from duck_protection.vlm.checkpoints import Checkpoint
+from duck_protection.vlm.fastvlm import FastVlm
+from duck_protection.vlm.pixels import with_pillow
+
+PROMPT = (
+    "You are a small robot on a toy road. Is a rubber duck in your lane? "
+    "Answer Stop if one is very near, Slow if one is near, Clear if none."
+)
+CHOICES = (Choice("Clear", Level.CLEAR), Choice("Slow", Level.SLOW), Choice("Stop", Level.STOP))
+ROAD = Question("road", 1, PROMPT, CHOICES)
+SECOND = Question("second", 1, "Is the robot in the right lane, and nothing in the way? Answer as before.", CHOICES)
+DIFFERENT = 8  # pictures in turn: more than the engine keeps
+
+
+@dataclass
+class Way:
+    """One way to a verdict: `run` gets a number that says which pictures, `prepare` comes before it, untimed."""
+
+    name: str
+    run: Callable[[int], object]
+    prepare: Callable[[int], object] = lambda _: None
+    batch: int = 1
+    whole: bool = True  # does all of a verdict's work, so that a share of the roofline can be told
+    took_ms: List[float] = field(default_factory=list)
+    peak_gb: float = float("nan")
+
+    def release(self) -> None:
+        """Lets go of the model: what it holds must not count as the next one's memory."""
+        self.run = self.prepare = lambda _: None
+
+    @property
+    def p50_ms(self) -> float:
+        """The median call."""
+        return quantile(self.took_ms, 0.5)
+
+
+def jpegs(seed: int, count: int = DIFFERENT) -> List[bytes]:
+    """Different noisy 640x480 pictures. Ways that share an engine need seeds of their own: it knows pictures again."""
+    rng, out = np.random.default_rng(seed), []
+    for _ in range(count):
+        coarse = Image.fromarray(rng.integers(20, 230, (12, 16, 3)).astype(np.uint8))
+        scene = np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC)).astype(float)
+        file = io.BytesIO()
+        noisy = np.clip(scene + rng.normal(0, 10, scene.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(file, "JPEG", quality=90)
+        out.append(file.getvalue())
+    return out
+
+
+def guide(checkpoint: Checkpoint, seed: int, tokens: int) -> Callable[[int], object]:
+    """transformers' generate, as integration guides have it: the whole prompt anew, exactly so many tokens as text."""
+    model, tokenizer, pictures = checkpoint.model, checkpoint.tokenizer, jpegs(seed)
+    ids = torch.tensor([chatml.ids(tokenizer, PROMPT, checkpoint.image_tokens)[0]], device=model.device)
+    end = chatml.special_id(tokenizer, chatml.END)
+
+    @torch.inference_mode()
+    def run(number: int) -> str:
+        square = with_pillow(decode(pictures[number % len(pictures)]), checkpoint.side_px)
+        pixels = square[None].to(model.device).to(model.dtype) / 255
+        said = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels, max_new_tokens=tokens,
+            min_new_tokens=tokens, do_sample=False, eos_token_id=end, pad_token_id=end,
+        )  # fmt: skip
+        assert said.shape[1] == ids.shape[1] + tokens
+        return str(tokenizer.decode(said[0, ids.shape[1] :].tolist()))
+
+    return run
+
+
+def engine(vlm: FastVlm, seed: int, batch: int = 1) -> Callable[[int], object]:
+    """Our choose() from JPEG bytes on."""
+    pictures = jpegs(seed, max(DIFFERENT, 2 * batch))
+
+    def run(number: int) -> object:
+        frames = [decode(pictures[(number * batch + place) % len(pictures)]) for place in range(batch)]
+        return vlm.choose(frames, [ROAD] * batch)
+
+    return run
+
+
+def second_question(name: str, vlm: FastVlm, seed: int) -> Way:
+    """A further question about a frame that has just been judged."""
+    frames = [decode(picture) for picture in jpegs(seed)]
+    return Way(
+        name, lambda number: vlm.choose([frames[number % len(frames)]], [SECOND]),
+        lambda number: vlm.choose([frames[number % len(frames)]], [ROAD]), whole=False,
+    )  # fmt: skip
+
+
+def time_in_turns(ways: Sequence[Way], rounds: int, memory: Memory, warming: int = 1) -> None:
+    """Each way once, `rounds` times over, after warming runs in which its memory is measured."""
+    for way in ways:
+        memory.forget()
+        for number in range(warming):
+            way.prepare(number)
+            way.run(number)
+        way.peak_gb = memory.peak_gb()
+    for number in range(warming, warming + rounds):
+        for way in ways:
+            way.prepare(number)
+            memory.settle()
+            began_s = time.perf_counter()
+            way.run(number)
+            memory.settle()
+            way.took_ms.append(1e3 * (time.perf_counter() - began_s))
+
+
+class Memory:
+    """Of this process on a device: what is taken at most."""
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device.startswith("cuda")
+
+    def forget(self) -> None:
+        """Starts a new measurement."""
+        gc.collect()
+        if self._cuda:
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the high-water mark of resident memory
+
+    def peak_gb(self) -> float:
+        """Since then; on a GPU what torch took from the card, without CUDA's own half gigabyte."""
+        if self._cuda:
+            return torch.cuda.max_memory_reserved() / 1e9
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
+
+    def settle(self) -> None:
+        """Waits for the device."""
+        if self._cuda:
+            torch.cuda.synchronize()
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """What one verdict needs, and what this device gives at best."""
+
+    tflop: float
+    weights_gb: float
+    peak_tflops: float
+    peak_gbs: float
+
+    def ideal_ms(self, batch: int = 1) -> float:
+        """No way can be faster: the arithmetic at the measured peak, or reading every weight once."""
+        return max(1e3 * batch * self.tflop / self.peak_tflops, 1e3 * self.weights_gb / self.peak_gbs)
+
+
+def roofline(checkpoint: Checkpoint) -> Roofline:
+    """Counted on transformers' own forward pass; peaks measured with a large product and a large copy."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = checkpoint.model
+    plain = FastVlm.of(checkpoint, _none())
+    with FlopCounterMode(display=False) as counter:
+        plain.choose([decode(jpegs(0, 1)[0])], [ROAD])
+    table = 0 if model.config.tie_word_embeddings else model.get_input_embeddings().weight.nbytes
+    weights_gb = (sum(value.nbytes for value in model.parameters()) - table) / 1e9
+    return Roofline(counter.get_total_flops() / 1e12, weights_gb, *_peaks(model.device, model.dtype))
+
+
+def _none() -> Any:
+    from duck_protection.vlm.optimisations import NONE
+
+    return NONE
+
+
+def _peaks(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
+    """TFLOP/s of the best of several products, GB/s of the best of several copies (read and written)."""
+    side, count = (8192, 2**29) if device.type == "cuda" else (2048, 2**27)
+    matrix = torch.rand((side, side), device=device).to(dtype)
+    block, other = (torch.empty(count, dtype=torch.uint8, device=device) for _ in range(2))
+    product_s = min(_seconds(lambda: matrix @ matrix, device) for _ in range(40))
+    copy_s = min(_seconds(lambda: other.copy_(block), device) for _ in range(40))
+    return 2 * side**3 / product_s / 1e12, 2 * count / copy_s / 1e9
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    memory = Memory(device.type)
+    memory.settle()
+    began_s = time.perf_counter()
+    work()
+    memory.settle()
+    return time.perf_counter() - began_s
+
+
+def rows(ways: Sequence[Way], line: Roofline, **more: object) -> List[Dict[str, Any]]:
+    """The ways as the JSON has them."""
+    return [
+        {
+            "way": way.name, **more, "p50_ms": way.p50_ms, "p95_ms": quantile(way.took_ms, 0.95),
+            "peak_gb": way.peak_gb, "roofline_share": line.ideal_ms(way.batch) / way.p50_ms if way.whole else None,
+            "batch": way.batch, "runs": len(way.took_ms), "verdicts_per_s": 1e3 * way.batch / way.p50_ms,
+        }
+        for way in ways
+    ]  # fmt: skip
