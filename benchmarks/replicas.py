@@ -1,7 +1,7 @@
-"""Two Ray Serve replicas, one killed under load: `python benchmarks/replicas.py` in an environment with ray[serve].
+"""Two Ray Serve replicas, one killed under load: `./run bench replicas`, with ray[serve]==2.60.0 in .venv.
 
 Answers: how many requests does the dying replica lose, how many does RemoteVlm lose, and what does Serve cost a request
-against plain uvicorn? Everything on 127.0.0.1. Asserts nothing.
+against plain uvicorn? Everything on 127.0.0.1. Asserts nothing; test/server/test_ray.py does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, List
 from fleet import ROAD, _picture, model_folder
 
 from duck_protection.frames import decode
+from duck_protection.recording.results import envelope, write_json
 from duck_protection.server.loading import ModelChoice, load
 from duck_protection.server.serving import HttpServer
 from duck_protection.server.settings import ServerSettings
@@ -30,6 +31,9 @@ from duck_protection.vlm.remote import RemoteSettings, RemoteVlm
 
 JPEG = _picture(1)
 FRAME = decode(JPEG)
+SETTLE_S = 90.0
+ROWS = ("uvicorn_one_at_a_time", "ray_one_at_a_time", "killed_without_second_try", "killed_through_remote_vlm")
+LINE = "{name:26s}: {asked:4d} requests, {failed} lost, p50 {p50_ms:4.0f} ms, p99 {p99_ms:5.0f} ms"
 
 
 def load_up(ask: Callable[[], bool], askers: int, seconds: float, kill: Callable[[], None]) -> Dict[str, Any]:
@@ -96,24 +100,21 @@ def replica_pids() -> List[int]:
     return sorted(pids)
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--askers", type=int, default=8)
-    parser.add_argument("--model", default="")
-    options = parser.parse_args()
+def measure(options: argparse.Namespace) -> Dict[str, Any]:
+    """The plain server first, then Ray; rows by name."""
     with model_folder(options.model) as folder:
-        choice = ModelChoice(model=folder, device="cpu")
-        settings = ServerSettings(port=0)
-        server = HttpServer(settings, lambda: load(choice, settings))
-        server.start()
-        while BoundedHttp(server.url, {}).request("GET", "/health", None, time.monotonic() + 10).status != 200:
-            time.sleep(0.1)
-        uvicorn = load_up(plain(server.url), 1, options.seconds / 2, lambda: None)
-        server.stop()
-        result = {"uvicorn_one_at_a_time": uvicorn, **_on_ray(folder, options)}
-    print(json.dumps(result, indent=1))
+        return {"uvicorn_one_at_a_time": _plain_server(folder, options.seconds / 2), **_on_ray(folder, options)}
+
+
+def _plain_server(folder: str, seconds: float) -> Dict[str, Any]:
+    settings = ServerSettings(port=0)
+    server = HttpServer(settings, lambda: load(ModelChoice(model=folder, device="cpu"), settings))
+    server.start()
+    while BoundedHttp(server.url, {}).request("GET", "/health", None, time.monotonic() + 10).status != 200:
+        time.sleep(0.1)
+    row = load_up(plain(server.url), 1, seconds, lambda: None)
+    server.stop()
+    return row
 
 
 def _on_ray(folder: str, options: argparse.Namespace) -> Dict[str, Any]:
@@ -129,22 +130,47 @@ def _on_ray(folder: str, options: argparse.Namespace) -> Dict[str, Any]:
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     serve.run(app({"model": folder, "device": "cpu", "replicas": "2"}), name="duck", route_prefix="/")
     url = f"http://127.0.0.1:{port}"
+    first = set(replica_pids())
 
     def kill() -> None:
         os.kill(replica_pids()[0], signal.SIGKILL)
 
-    def settle() -> None:
-        while len(replica_pids()) < 2:
-            time.sleep(0.2)
-        time.sleep(10)
-
     rows = {"ray_one_at_a_time": load_up(plain(url), 1, options.seconds / 2, lambda: None)}
     rows["killed_without_second_try"] = load_up(plain(url), options.askers, options.seconds, kill)
-    settle()
+    _settle(serve)
     rows["killed_through_remote_vlm"] = load_up(through_remote(url), options.askers, options.seconds, kill)
+    _settle(serve)
+    rows["replaced"] = len(set(replica_pids()) - first)
     serve.shutdown()
     ray.shutdown()
     return rows
+
+
+def _settle(serve: Any) -> None:
+    """Until two replicas serve again, and their health has been asked for."""
+    ends_s = time.monotonic() + SETTLE_S
+    while time.monotonic() < ends_s:
+        (deployment,) = serve.status().applications["duck"].deployments.values()
+        if deployment.replica_states.get("RUNNING") == len(replica_pids()) == 2:
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"two replicas have not come back within {SETTLE_S:g} s")
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the numbers into this file too")
+    parser.add_argument("--seconds", type=float, default=8.0, help="for each row; half of it where nothing is killed")
+    parser.add_argument("--askers", type=int, default=8)
+    parser.add_argument("--model", default="")
+    options = parser.parse_args()
+    rows = measure(options)
+    for name in ROWS:
+        print(LINE.format(name=name.replace("_", " "), **rows[name]))
+    print(f"replicas that Serve started anew: {rows['replaced']}")
+    if options.json:
+        write_json(options.json, envelope("replicas/1", **rows))
 
 
 if __name__ == "__main__":

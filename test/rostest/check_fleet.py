@@ -63,7 +63,7 @@ class Fleet(unittest.TestCase):
         self.assertLess(max(counts.values()), 2 * min(counts.values()), counts)
 
     def test_one_robots_loss_is_nobody_elses(self) -> None:
-        """zgxbot's camera stops, then duckbar's protection is killed: yanberbot's verdicts go on, the others' return."""
+        """zgxbot's camera stops, then duckbar's protection is killed: yanberbot's go on, the others' return."""
         self.cameras["zgxbot"].bend = lambda _: None
         self.ears["zgxbot"].wait(lambda verdict: verdict.level == 0 and not verdict.probabilities, SOON_S)
         pid = bench.pid_of("/duckbar/duck_protection_node")

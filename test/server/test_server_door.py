@@ -81,6 +81,7 @@ def test_a_body_that_does_not_come_is_refused(scripted: Any) -> None:
 @pytest.mark.parametrize("method, path, status", [
     ("GET", "/v1/chat/completions", 404), ("PUT", "/v1/chat/completions", 404), ("GET", "/v1/nope", 404),
     ("DELETE", "/health", 404), ("POST", "/v1/embeddings", 501), ("POST", "/completion", 501),
+    ("POST", "/props", 501), ("POST", "/v1/chat/completions/input_tokens", 501),
 ])  # fmt: skip
 def test_paths_that_are_not_there(scripted: Any, method: str, path: str, status: int) -> None:
     with scripted([{"text": "quack"}]) as (client, _, _):

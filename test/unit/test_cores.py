@@ -30,9 +30,10 @@ def pictures(count: int) -> list:
 @given(st.integers(1, 64), st.integers(2, 16))
 def test_every_picture_is_in_one_share_and_no_share_is_too_large(count: int, cores: int) -> None:
     parts = shares(count, cores)
-    assert [number for part in parts for number in range(count)[part]] == list(range(count))
+    everyone = list(range(count))
+    assert [number for part in parts for number in everyone[part]] == everyone
     sizes = [part.stop - part.start for part in parts]
-    assert 1 <= min(sizes) and max(sizes) <= min(MOST_TOGETHER, min(sizes) + 1)
+    assert min(sizes) >= 1 and max(sizes) <= min(MOST_TOGETHER, min(sizes) + 1)
     assert len(parts) % cores == 0 or len(parts) == count  # no core stands idle while another has two
 
 

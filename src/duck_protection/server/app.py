@@ -23,7 +23,7 @@ from duck_protection.server.wire import ChatRequest, DecisionRequest
 ELSEWHERE = (  # llama.cpp has these; a duck guard does not
     "/completion", "/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/embedding", "/embeddings",
     "/v1/embeddings", "/rerank", "/v1/rerank", "/infill", "/tokenize", "/detokenize", "/apply-template",
-    "/lora-adapters",
+    "/lora-adapters", "/props", "/v1/chat/completions/input_tokens",  # changing /props, that is
 )  # fmt: skip
 REFUSALS = {400: "cannot be kept", 401: "no or wrong key", 403: "not allowed", 408: "too slow", 413: "too large",
             500: "our fault", 503: "loading, full, late or stopping"}  # fmt: skip

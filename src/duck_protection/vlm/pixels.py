@@ -18,6 +18,8 @@ from duck_protection.frames import pad_to_square
 
 def with_pillow(frame: np.ndarray, side_px: int) -> Tensor:
     """The padded frame at the model's size, uint8, shape (3, side_px, side_px)."""
+    if frame.shape == (side_px, side_px, 3) and frame.flags.writeable:  # prepared before
+        return torch.from_numpy(frame).permute(2, 0, 1)
     square = Image.fromarray(pad_to_square(frame)).resize((side_px, side_px), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
