@@ -82,3 +82,20 @@ def test_a_clock_that_was_set_is_noticed_once(step_s: float, jumps: bool) -> Non
     assert detector.jumped(T + 120 + step_s, 125.0) == jumps
     if math.isfinite(step_s):
         assert not detector.jumped(T + 121 + step_s, 126.0)
+
+
+def test_limits_are_exact() -> None:
+    """In numbers that floating point holds exactly."""
+    estimate = OffsetEstimate(2.0)
+    estimate.observe(100.0, 102.0, 1.0)
+    assert estimate.age_s(100.0, 102.0) == 0.0
+    detector = JumpDetector(0.5)
+    assert not detector.jumped(10.0, 0.0)
+    assert not detector.jumped(11.5, 1.0)
+
+
+def test_a_smallest_lag_is_remembered_for_ten_seconds() -> None:
+    estimate = OffsetEstimate(5.0)
+    estimate.observe(100.0, 101.0, 0.0)
+    estimate.observe(110.5, 113.5, 10.5)
+    assert estimate.offset_s == 3.0

@@ -115,3 +115,13 @@ def test_a_finely_cut_straight_path_is_the_straight_path(x_m: float, y_m: float)
 def test_coming_nearer_in_the_corridor_never_lowers_the_level(x_m: float, y_m: float, step_m: float) -> None:
     near, far = np.array([[max(0.0, x_m - step_m), y_m]]), np.array([[x_m, y_m]])
     assert true_level(near) >= true_level(far)
+
+
+def test_a_point_outside_a_bend_is_as_far_as_the_corner() -> None:
+    path = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    assert along_path(np.array([[2.0, -1.0]]), path) == pytest.approx(np.array([[1.0, -(2.0**0.5)]]))
+
+
+def test_a_path_may_name_a_point_twice() -> None:
+    path = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    assert along_path(np.array([[0.5, 0.0]]), path) == pytest.approx(np.array([[0.5, 0.0]]))

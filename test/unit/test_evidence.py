@@ -165,3 +165,39 @@ def test_a_stamp_that_goes_back_is_never_evidence(lags_s: List[float]) -> None:
         if stamp_s < newest_s:
             assert weight.code == "stamp"
         newest_s = stamp_s
+
+
+def said(frame: Arrival, bounds: Bounds = BOUNDS, waited_s: float = 0.0) -> Weight:
+    """What a first frame is worth."""
+    return Evidence(bounds).weigh(frame, b"a", frame.mono_s + waited_s)
+
+
+def test_each_refusal_says_what_is_wrong_and_how_old_the_frame_is() -> None:
+    camera = Camera()
+    good = camera.frame(picture=7)
+    assert (good.code, good.reason, good.age_s) == ("", "", pytest.approx(0.006, abs=1e-6))
+    same = camera.frame(picture=7)
+    assert same.reason == "frozen: the camera repeats one picture" and same.age_s == pytest.approx(0.006, abs=1e-6)
+    camera.mono_s += 1.0
+    late = camera.frame(lag_s=0.45)
+    assert (late.reason, late.age_s) == ("late: the frame came 0.45 s old", pytest.approx(0.451, abs=1e-6))
+
+
+def test_how_far_a_stamp_went_back_is_told() -> None:
+    evidence = Evidence(BOUNDS)
+    assert evidence.weigh(Arrival(100.25, 100.25, 1.0), b"a", 1.0).code == ""
+    assert evidence.weigh(Arrival(100.0, 100.3, 1.05), b"b", 1.05).reason == "stamp: went back by 0.250 s"
+
+
+def test_a_stamp_that_cannot_be_true_is_told_with_its_sign() -> None:
+    rest = "this machine's clock, at most 2.0 allowed"
+    assert said(Arrival(100.0, 105.0, 1.0)).reason == f"stamp: 5.0 s behind {rest}"
+    assert said(Arrival(105.0, 100.0, 1.0)).reason == f"stamp: 5.0 s ahead of {rest}"
+    assert "0.8 s behind" in said(Arrival(100.0, 100.75, 1.0), Bounds(max_offset_s=0.5)).reason
+
+
+def test_limits_are_exact() -> None:
+    """In numbers that floating point holds exactly."""
+    assert said(Arrival(100.0, 102.0, 1.0)).code == ""  # max_offset_s itself is allowed
+    assert said(Arrival(100.0, 100.0, 64.0), Bounds(max_age_s=0.5), waited_s=0.5).code == "late"
+    assert said(Arrival(0.5, 0.5, 1.0)).code == ""  # half a second after 1970 is a time

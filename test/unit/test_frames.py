@@ -168,3 +168,11 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_unread() -> None:
     assert decode(progressive(0)).shape == (400, 400, 3)
     with pytest.raises(FrameError, match="scans"):
         decode(progressive(3000))
+
+
+def test_the_limit_of_scans_is_exact_and_has_its_code() -> None:
+    own = progressive(0).count(b"\xff\xda")
+    assert decode(progressive(64 - own)).shape == (400, 400, 3)
+    with pytest.raises(FrameError) as refused:
+        decode(progressive(65 - own))
+    assert refused.value.code == "unreadable"

@@ -412,3 +412,31 @@ def test_motion_needs_three_distinct_fresh_agreeing_frames(script: List[Step], l
         assert history[-1][2] in (CLEAR, SLOW)
         if permit.level is CLEAR:
             assert history[-1][2] is CLEAR
+
+
+def test_a_clock_jump_is_told(driving: Drive) -> None:
+    assert driving.governor.permit(T + driving.now_s + 5.0, MONO + driving.now_s).reason == (
+        "clock jump: the robot's clock was set"
+    )
+
+
+def test_a_stamp_of_zero_is_no_stamp(driving: Drive) -> None:
+    driving.hear(CLEAR, -T)
+    assert driving.reason == "UNKNOWN: as judged"
+
+
+def test_the_first_second_after_1970_is_a_time_like_any() -> None:
+    """A robot without a battery for its clock starts there."""
+    governor = Governor(Limits())
+    for stamp_s in (0.1, 0.3, 0.5):
+        governor.hear(CLEAR, stamp_s, stamp_s + 0.03, MONO + stamp_s)
+    assert governor.permit(0.53, MONO + 0.5).level is CLEAR
+
+
+def test_one_stop_frame_said_twice_is_one_frame(driving: Drive) -> None:
+    """The steady tick repeats verdicts; a single mistaken STOP must not latch because it was repeated."""
+    driving.now_s += 0.05
+    driving.hear(STOP, driving.now_s - 0.03)
+    driving.command()
+    driving.hear(STOP, driving.now_s - 0.03)
+    assert driving.see(*[CLEAR] * 8) == (0.19, 0.5)

@@ -130,3 +130,10 @@ def test_left_and_right_mirror_each_other(d_m: float, phi_rad: float, curvature_
     left = LaneController(Gains()).steer(LanePose(d_m, phi_rad, curvature_per_m), 0.01)
     right = LaneController(Gains()).steer(LanePose(-d_m, -phi_rad, -curvature_per_m), 0.01)
     assert left == (right[0], -right[1])
+
+
+def test_after_a_lost_pose_the_controller_begins_anew() -> None:
+    controller = LaneController(Gains())
+    assert controller.steer(None, 0.0) == (0.0, 0.0)
+    _, omega = controller.steer(LanePose(0.0, 0.0, 0.0), 0.0)
+    assert omega == 0.0

@@ -80,3 +80,16 @@ def test_many_answers_at_once_leave_nothing_behind() -> None:
         pacer.sent(stamp, 0.0)
     pacer.heard(10, 0.1)
     assert pacer.may_send(0.1) and pacer.given_up == 0
+
+
+def test_what_was_given_up_is_counted_in_all_and_a_round_trip_is_a_duration() -> None:
+    pacer = Pacer(Pace(window=1, give_up_s=1.0))
+    assert pacer.round_trip_s is None
+    for begun_s in (10.0, 20.0):
+        assert pacer.may_send(begun_s)
+        pacer.sent(int(begun_s), begun_s)
+        assert pacer.may_send(begun_s + 1.0)
+    assert pacer.given_up == 2
+    pacer.sent(30, 30.0)
+    pacer.heard(30, 30.25)
+    assert pacer.round_trip_s == 0.25

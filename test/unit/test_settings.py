@@ -66,3 +66,14 @@ def test_out_of_range_names_key_range_and_value(value: float) -> None:
 def test_refusals(mapping: dict, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint):
         settings_from(Sample, mapping)
+
+
+def test_whole_numbers_are_whole_as_far_as_a_float_can_tell() -> None:
+    assert settings_from(Sample, {"veh": "duck", "frames": 200.0}).frames == 200
+    assert settings_from(Sample, {"veh": "duck", "frames": 2**53 - 1}).frames == 2**53 - 1
+    with pytest.raises(SettingsError, match="frames"):
+        settings_from(Sample, {"veh": "duck", "frames": 2**53})
+
+
+def test_a_switch_can_be_set() -> None:
+    assert settings_from(Sample, {"veh": "duck", "raw": True}).raw is True

@@ -57,3 +57,17 @@ def test_take_wakes_when_something_comes_and_ends_when_closed() -> None:
     assert taken == ["frame", None]
     slot.put("later")
     assert slot.take() is None
+
+
+def test_an_empty_slot_has_nothing_newest() -> None:
+    assert Slot().newest is None
+
+
+def test_what_was_put_is_newest_before_and_after_it_was_taken() -> None:
+    slot: Slot[str] = Slot()
+    slot.put("frame")
+    assert slot.newest == "frame"
+    thread = threading.Thread(target=slot.take, daemon=True)
+    thread.start()
+    thread.join(timeout=10)
+    assert not thread.is_alive() and slot.newest == "frame"

@@ -51,3 +51,10 @@ def test_a_rate_falls_to_zero_in_silence() -> None:
     assert tally.rate_hz("frame", 1.0) == 1.0
     assert tally.rate_hz("frame", 9.0) == 0.0
     assert tally.rate_hz("other", 1.0) == 0.0
+
+
+def test_a_rate_counts_five_seconds_and_no_more() -> None:
+    tally = Tally()
+    tally.note("frame", 14.5)
+    tally.note("frame", 15.0)
+    assert tally.rate_hz("frame", 20.0) == 0.0

@@ -100,3 +100,35 @@ def test_only_a_young_verdict_is_ever_repeated(steps: list, now_s: float) -> Non
         assert now_s - word.repeat < PATIENCE.max_age_s
     else:
         assert word.reason.split(":")[0] in {"no_frame", "camera", "start", "model", "frozen", "old"}
+
+
+EXACT = Patience(max_age_s=0.5, silence_s=0.25, deadline_s=0.125)  # floating point holds these exactly
+
+
+def at_sixteen() -> Watch[str]:
+    watch: Watch[str] = Watch(EXACT)
+    watch.came(16.0)
+    watch.judged("verdict", 16.0)
+    return watch
+
+
+def test_each_limit_counts_as_passed() -> None:
+    assert at_sixteen().word(16.25).reason.startswith("camera: silent")
+    repeating = at_sixteen()
+    repeating.repeated()
+    repeating.came(16.25)
+    assert repeating.word(16.25).reason.startswith("frozen: ")
+    old = at_sixteen()
+    old.came(16.5)
+    assert old.word(16.5) == Word(None, "old: the newest judged frame is 0.50 s old")
+    waiting = at_sixteen()
+    waiting.came(16.75)
+    waiting.asked(16.625)
+    assert waiting.word(16.75).reason == "model: no answer within 0.125 s"
+
+
+def test_a_camera_that_was_frozen_from_the_start_is_named() -> None:
+    watch: Watch[str] = Watch(EXACT)
+    watch.came(16.0)
+    watch.repeated()
+    assert watch.word(16.0).reason.startswith("frozen: ")

@@ -7,7 +7,7 @@ client addresses.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Tuple, Union
 
 from duck_protection.frames import FrameLimits
@@ -31,7 +31,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 8080  # where today's robots ask
-    keys: Tuple[str, ...] = ()
+    keys: Tuple[str, ...] = field(default=(), repr=False)
     keyless_from: Tuple[str, ...] = ()
     origins: Tuple[str, ...] = ()
     alias: str = ""

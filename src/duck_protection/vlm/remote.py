@@ -13,7 +13,7 @@ import io
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Dict, Iterator, Optional, Sequence
 
 import numpy as np
@@ -52,7 +52,7 @@ class RemoteSettings:
     """
 
     url: str
-    key: str = ""
+    key: str = field(default="", repr=False)  # settings are printed, keys are not
     model: str = ""
     choose_s: float = 1.0
     answer_s: float = 60.0
