@@ -123,8 +123,8 @@ class VlmAnswers(unittest.TestCase):
         self.assertTrue(0.3 <= time.monotonic() - begun_s < 0.5)
         answers: List[int] = []
         waiting = [
-            threading.Thread(target=lambda role=role: answers.append(self.ask(role, deadline_s=2.0).status), daemon=True)
-            for role in "abcd"
+            threading.Thread(target=lambda who=who: answers.append(self.ask(who, deadline_s=2.0).status), daemon=True)
+            for who in "abcd"
         ]
         for thread in waiting:
             thread.start()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from duck_protection.vlm.turns import Turns
 
-EVENTS = st.lists(st.one_of(st.sampled_from("abcd"), st.integers(1, 3)), max_size=60)  # a caller asks, or a batch is taken
+EVENTS = st.lists(st.one_of(st.sampled_from("abcd"), st.integers(1, 3)), max_size=60)  # a caller asks; a batch goes
 
 
 @given(EVENTS, st.integers(1, 3))

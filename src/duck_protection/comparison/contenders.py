@@ -141,12 +141,11 @@ def opened(where: str, key: str = "", device: str = "auto", dtype: str = "auto")
         LoadError: No such model or server; the message says what to do.
     """
     if not is_url(where):
-        from duck_protection.vlm.cores import spread
         from duck_protection.vlm.fastvlm import FastVlm
 
         model = FastVlm(where, device, dtype)
         model.warm_up()
-        yield Contender(f"{model.identity.model}, in process", where, Patient(spread(model)), False)
+        yield Contender(f"{model.identity.model}, in process", where, Patient(model), False)
         return
     from duck_protection.vlm.remote import RemoteSettings, RemoteVlm
 

@@ -119,7 +119,6 @@ def _fastvlm(settings: EyeSettings) -> Vlm:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch comes, which is below
     gc.disable()  # a sixth of the seconds that torch and transformers take to come
     try:
-        from duck_protection.vlm.cores import spread
         from duck_protection.vlm.fastvlm import BATCHES, FastVlm
 
         eyes = FastVlm(
@@ -128,7 +127,7 @@ def _fastvlm(settings: EyeSettings) -> Vlm:
             batches=[size for size in BATCHES if size < 2 * settings.max_batch],
         )  # fmt: skip
         eyes.warm_up()
-        return spread(eyes)
+        return eyes
     finally:
         gc.enable()
         gc.freeze()  # a million objects that stay: no need to visit them between verdicts

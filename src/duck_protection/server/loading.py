@@ -31,13 +31,11 @@ def load(choice: ModelChoice, settings: ServerSettings) -> Model:
     """
     if choice.backend == "scripted":
         return _scripted(choice.script, settings)
-    from duck_protection.vlm.cores import spread
     from duck_protection.vlm.fastvlm import FastVlm
 
     vlm = FastVlm(choice.model or _duckling(), choice.device, choice.dtype)
     vlm.warm_up()
-    eyes = spread(vlm)
-    return serve_with(Batcher(eyes, max_queue=settings.queue + 1), eyes, settings)
+    return serve_with(Batcher(vlm, max_queue=settings.queue + 1), vlm, settings)
 
 
 def serve_with(batcher: Batcher, vlm: Vlm, settings: ServerSettings) -> Model:
@@ -45,12 +43,10 @@ def serve_with(batcher: Batcher, vlm: Vlm, settings: ServerSettings) -> Model:
     if vlm.identity.backend != "fastvlm":  # a node without torch serves HTTP too
         return Model(batcher, PlainEngine(vlm, settings.context_tokens))
     from duck_protection.server.torch_engine import TorchEngine
-    from duck_protection.vlm.cores import ManyCores
     from duck_protection.vlm.fastvlm import FastVlm
 
-    inner = vlm.inner if isinstance(vlm, ManyCores) else vlm
-    assert isinstance(inner, FastVlm)
-    return Model(batcher, TorchEngine(inner, settings.slots, settings.context_tokens))
+    assert isinstance(vlm, FastVlm)
+    return Model(batcher, TorchEngine(vlm, settings.slots, settings.context_tokens))
 
 
 def _scripted(script: str, settings: ServerSettings) -> Model:

@@ -98,6 +98,15 @@ class FastVlm:
         """The pictures as embeddings, shape (batch, tokens of a picture, width)."""
         return self._plain.see(frames)
 
+    def prepare(self, frame: np.ndarray) -> np.ndarray:
+        """The frame as choose() would make it anyway (at the model's size, unless the device does that), so that a
+        caller can do this part in a thread of its own: vlm/batching.py."""
+        from duck_protection.vlm import pixels
+
+        if self._chosen.device_pixels:
+            return frame
+        return pixels.with_pillow(frame, self._checkpoint.side_px).permute(1, 2, 0).numpy()
+
     def check_choices(self, words: Sequence[str]) -> None:
         """Raises ChoiceError unless every word is one token of its own."""
         self._ids_of(tuple(words))
@@ -127,8 +136,7 @@ class FastVlm:
         return self._plain if self._fast is None else self._fast
 
     def choose(self, frames: Sequence[np.ndarray], questions: Sequence[Question]) -> Sequence[Reply]:
-        """One reply per (frame, question) pair, from one forward pass for all; shapes as in base.Vlm.choose(). Several
-        threads may be in here at once on a CPU (vlm/cores.py).
+        """One reply per (frame, question) pair, from one forward pass for all; shapes as in base.Vlm.choose().
 
         Raises:
             ChoiceError: A question's words are no single tokens. MemoryFullError: try fewer. AnswerError: torch failed.
