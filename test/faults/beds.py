@@ -5,20 +5,19 @@ the controller wants to go, and only the fault is missing.
 """
 from __future__ import annotations
 
-import json
 import logging
-import struct
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 import rospy
 from ledger import Ledger
 from lying_server import RECORD, LyingServer
-from relay import ROBOT_IP, WORK_IP
+from machines import Clocks, Network
+from relay import ROBOT_IP
 from robot import Camera, Witness, honest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rostest"))
@@ -178,33 +177,6 @@ def _remote_server(bed: Bed) -> None:
     bed.people()
 
 
-class Network:
-    """The wire between the robot, which is here, and the workstation's namespace."""
-
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self._holder = stack.enter_context(Process(["unshare", "-n", "sleep", "36000"], folder / "holder.txt"))
-        time.sleep(0.5)  # until it has its namespace; nothing tells
-        words = [sys.executable, str(HERE / "relay.py"), str(self._holder.pid)]
-        self._relay = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        stack.callback(self._end)
-        if self._relay.stdout.readline() != "ready\n":
-            raise NotDrivingError("the relay did not start")
-
-    @property
-    def there(self) -> List[str]:
-        """Words that run a command on the workstation."""
-        return ["nsenter", "-t", str(self._holder.pid), "-n", "env", f"ROS_HOSTNAME={WORK_IP}"]
-
-    def bend(self, **ways: Any) -> None:
-        """to_work, to_robot: what happens to packets that way."""
-        self._relay.stdin.write(json.dumps(ways) + "\n")
-        self._relay.stdin.flush()
-
-    def _end(self) -> None:
-        self._relay.stdin.close()
-        self._relay.wait(10.0)
-
-
 def _two_machines(bed: Bed) -> None:
     bed.part = Network(bed.stack, bed.folder)
     bed.ledger.one_link = False
@@ -212,27 +184,6 @@ def _two_machines(bed: Bed) -> None:
     _workstation(bed, *bed.part.there)
     bed.launch("robot.launch")
     bed.people()
-
-
-class Clocks:
-    """The wall clocks of robot and workstation: eight bytes each, which clock_shim.c reads at every look."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._shim = folder, folder / "clock_shim.so"
-        source = str(HERE / "clock_shim.c")
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", str(self._shim), source], check=True)
-
-    def set(self, machine: str, ahead_s: float) -> None:
-        """robot or work; how far ahead of this process's clock."""
-        with self._file(machine).open("r+b" if self._file(machine).exists() else "xb") as file:
-            file.write(struct.pack("q", round(ahead_s * 1e9)))  # in place: the nodes have it mapped
-
-    def words(self, machine: str) -> List[str]:
-        """Words that run a command by that clock."""
-        return ["env", f"LD_PRELOAD={self._shim}", f"CLOCK_AHEAD={self._file(machine)}"]
-
-    def _file(self, machine: str) -> Path:
-        return self._folder / f"{machine}.clock"
 
 
 def _two_clocks(bed: Bed) -> None:

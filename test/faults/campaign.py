@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from fault import Fault
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-from report import Row, row_of, summary, write_table
+from report import Row, merged, row_of, summary, write_table
 from ros_processes import busy_share, ticks
 from table import FAULTS
 from where import before, missing
@@ -40,6 +40,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--quarter", action="store_true", help="the representative quarter that CI runs")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each fault (3)")
     parser.add_argument("--json", type=Path, help="write the figures into this file")
+    parser.add_argument("--keep", action="store_true", help="keep what the file says about faults not chosen now")
     parser.add_argument("--write-table", action="store_true", help="write the table into docs/safety-case.md")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     options = parser.parse_args(arguments)
@@ -60,6 +61,8 @@ def _run(chosen: List[Fault], options: argparse.Namespace) -> int:
     rows = [row_of(fault, trials, missing(fault.bed)) for fault in chosen]
     busy = busy_share(load, ticks())
     print(summary(rows, time.monotonic() - begun_s, busy))
+    if options.keep:
+        rows = merged(rows, FAULTS, json.loads(options.json.read_text(encoding="utf-8"))["faults"])
     if options.json:
         write_json(options.json, envelope("faults/1", faults=[row.as_json() for row in rows], **_totals(rows, busy)))
     if options.write_table:

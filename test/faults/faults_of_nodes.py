@@ -132,18 +132,21 @@ def _status(pid: int) -> List[str]:
 
 
 def disk_full(kill_guard: bool) -> Cause:
-    """Not a byte more for logs, and perhaps a guard that must start like this."""
+    """Not a byte more for logs, and perhaps a guard that has to start like this."""
 
     def cause(bed: Any, _: Random) -> Iterator[None]:
-        pid, filler = bed.pid(GUARD), bed.folder / "filler"
+        pid, fillers = bed.pid(GUARD), [bed.folder / f"filler{size}" for size in ("64k", "512")]
         yield
-        subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], capture_output=True, check=False)
+        for filler in fillers:  # the rest too, which is smaller than a large block
+            command = ["dd", "if=/dev/zero", f"of={filler}", f"bs={filler.name[6:]}"]
+            subprocess.run(command, capture_output=True, check=False)
         if kill_guard:
             os.kill(pid, signal.SIGKILL)
         try:
             yield
         finally:
-            filler.unlink()
+            for filler in fillers:
+                filler.unlink()
 
     return cause
 
@@ -196,7 +199,7 @@ FAULTS: List[Fault] = [
     Fault("master frozen", MACHINE, "whole", KEPT, master_frozen),
     Fault("nodes starved of CPU", MACHINE, "whole", UNSURE, starved, hold_s=2.0),
     Fault("disk full", MACHINE, "small disk", KEPT, disk_full(False), hold_s=2.0),
-    Fault("disk full and guard killed", MACHINE, "small disk", LOST, disk_full(True), hold_s=2.0),
+    Fault("disk full and guard killed", MACHINE, "small disk", LOST, disk_full(True)),
     Fault("clocks a second apart", MACHINE, "two clocks", KEPT, nothing),
     Fault("robot's clock set 1 s ahead", MACHINE, "two clocks", LOST, _clock("robot", 1.0, 0.0)),
     Fault("robot's clock set 1 s back", MACHINE, "two clocks", LOST, _clock("robot", 0.0, 1.0)),

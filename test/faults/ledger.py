@@ -11,7 +11,8 @@ from typing import Dict, List, Optional, Tuple
 SLACK_S = 0.05  # the witness itself may be held up by this much; with more the run is void
 MAX_AGE_S = 0.40  # promise 1
 HEED_S = 0.10  # a tick of the guard, 0.05 s, and SLACK_S: so long may a word of STOP or UNKNOWN need to show
-LEAVE_S = 0.25  # of the 0.3 s that leaving zero takes after such a word
+LEAVE_FRAMES, LEAVE_S = 3, 0.299  # that leaving zero takes after such a word; the stamps are rounded
+DEAF_S = 0.3  # without a word for so long either way, a witness with a link of its own does not know
 STEADY_S = 0.7  # turning for so long without a zero is driving
 GOOD_LEVELS = (1, 2)  # CLEAR, SLOW
 
@@ -47,7 +48,8 @@ class Ledger:
     """All that was seen, each list in the order of time. Lists grow by single appends: any thread may write.
 
     one_link: Words reach the witness when they reach the wheels' guard. Over a network each has a connection of its
-        own, which may stall by itself: then it is not known which late word the guard has heard.
+        own, which may stall by itself: then the time at which a word was heard here says nothing about the guard, and
+        moments at which the witness hears nothing are not judged.
     """
 
     pictures: List[Picture] = field(default_factory=list)
@@ -141,15 +143,28 @@ def forbidden(ledger: Ledger, window: Window) -> List[str]:
 
 
 def _fault(at_s: float, sent: Dict[int, Picture], ledger: Ledger, window: Window) -> str:
-    heard = [word for word in ledger.words if at_s - 2.0 <= word.mono_s <= at_s + SLACK_S]
-    just = [word for word in heard if at_s - LEAVE_S < word.mono_s < at_s - HEED_S]
-    if ledger.one_link and any(word.level not in GOOD_LEVELS for word in just):
-        return "a word of STOP or UNKNOWN was not heeded"
+    heard = [word for word in ledger.words if at_s - 2.0 <= word.mono_s]
+    if ledger.one_link:
+        heard = [word for word in heard if word.mono_s <= at_s + SLACK_S]
+        if not _left_properly(at_s, heard):
+            return "a word of STOP or UNKNOWN was not heeded"
+    elif not any(abs(word.mono_s - at_s) <= DEAF_S for word in heard):
+        return ""
     ages = [_age(at_s, word, sent, window) for word in heard if word.level in GOOD_LEVELS]
-    real = [age for age in ages if age is not None]
+    real = [age for age in ages if age is not None and age >= 0]
     if not real:
         return "no honest picture was ever called CLEAR or SLOW"
     return "" if min(real) <= MAX_AGE_S + SLACK_S else f"the newest judged picture was {min(real):.3f} s old"
+
+
+def _left_properly(at_s: float, heard: List[Word]) -> bool:
+    """Whether three frames that span LEAVE_S were called good since the last word that was not."""
+    bad_s = max((word.mono_s for word in heard if word.level not in GOOD_LEVELS and word.mono_s < at_s - HEED_S),
+                default=None)  # fmt: skip
+    if bad_s is None:
+        return True
+    since = {word.stamp_ns for word in heard if word.mono_s > bad_s and word.level in GOOD_LEVELS}
+    return len(since) >= LEAVE_FRAMES and max(since) - min(since) >= LEAVE_S * 1e9
 
 
 def _age(at_s: float, word: Word, sent: Dict[int, Picture], window: Window) -> Optional[float]:

@@ -54,6 +54,19 @@ def row_of(fault: Fault, trials: List[Dict[str, Any]], missing: str) -> Row:
                forbidden, troubles, missing)  # fmt: skip
 
 
+def merged(rows: List[Row], faults: List[Fault], earlier: List[Dict[str, Any]]) -> List[Row]:
+    """These rows, and an earlier run's for the other faults, in the order of the table."""
+    now = {row.fault.name: row for row in rows}
+    before = {entry["fault"]: entry for entry in earlier}
+    return [now.get(fault.name) or _row_again(fault, before[fault.name]) for fault in faults
+            if fault.name in now or fault.name in before]  # fmt: skip
+
+
+def _row_again(fault: Fault, entry: Dict[str, Any]) -> Row:
+    figures = (entry[name] for name in ("runs", "void", "stop_s_max", "recovery_s_max", "forbidden_motion"))
+    return Row(fault, *figures, entry["troubles"], entry["not_tried"])
+
+
 def _most(trials: List[Dict[str, Any]], key: str) -> Optional[float]:
     return max((trial[key] for trial in trials if trial[key] is not None), default=None)
 
@@ -85,7 +98,8 @@ def _markdown(rows: List[Row], seeds: int, busy: float) -> str:
     day = datetime.date.today().isoformat()
     void = sum(row.void for row in rows)
     lines = [
-        f"{day}, {seeds} runs of each fault, {void} void runs repeated; the machine's two cores were {busy:.0%} busy.",
+        f"{day}, {len(rows)} faults, {seeds} runs of each, {void} void runs repeated. The cores",
+        f"were {busy:.0%} busy, the campaign's own share included.",
         "",
         "| | fault | evidence | runs | zero after, at most | driving again after, at most | forbidden motion |",
         "|---|---|---|---|---|---|---|",

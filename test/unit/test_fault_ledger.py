@@ -110,3 +110,26 @@ def test_words_about_pictures_that_nobody_took_support_nothing() -> None:
     ledger = story((9, 12, True))
     ledger.words.append(Word(10.0, CLEAR, 123))
     assert "no honest picture" in forbidden(ledger, SPAN)[0]
+
+
+def test_over_a_network_a_word_counts_whenever_it_was_heard_and_deaf_moments_are_not_judged() -> None:
+    ledger = story((9, 12, True))
+    see(9.0, 12.0, CLEAR, ledger, age_s=0.6)  # its own link is slow
+    assert forbidden(ledger, SPAN) != []
+    ledger.one_link = False
+    assert forbidden(ledger, SPAN) == []
+    ledger.words[:] = [word for word in ledger.words if word.mono_s < 10.5]  # and then dead
+    assert all(float(text.split()[0]) <= 0.85 for text in forbidden(ledger, SPAN)), "deaf from 10.8 s on"
+    see(9.0, 12.0, UNKNOWN, ledger)  # alive again, and nobody said CLEAR
+    assert forbidden(ledger, SPAN) != []
+
+
+def test_after_a_bad_word_three_good_frames_over_0_3_seconds_are_needed() -> None:
+    def left_after(good_s: float) -> List[str]:
+        ledger = story((10.0 + good_s, 12, True))
+        see(9.0, 10.0, UNKNOWN, ledger)
+        see(10.0, 12.0, CLEAR, ledger)
+        return forbidden(ledger, SPAN)
+
+    assert left_after(0.35) == []
+    assert "not heeded" in left_after(0.15)[0]
