@@ -62,7 +62,8 @@ def _run(chosen: List[Fault], options: argparse.Namespace) -> int:
     busy = busy_share(load, ticks())
     print(summary(rows, time.monotonic() - begun_s, busy))
     if options.keep:
-        rows = merged(rows, FAULTS, json.loads(options.json.read_text(encoding="utf-8"))["faults"])
+        earlier = json.loads(options.json.read_text(encoding="utf-8"))
+        rows, busy = merged(rows, FAULTS, earlier["faults"]), max(busy, earlier["machine_busy_share"])
     if options.json:
         write_json(options.json, envelope("faults/1", faults=[row.as_json() for row in rows], **_totals(rows, busy)))
     if options.write_table:

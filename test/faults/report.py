@@ -98,8 +98,8 @@ def _markdown(rows: List[Row], seeds: int, busy: float) -> str:
     day = datetime.date.today().isoformat()
     void = sum(row.void for row in rows)
     lines = [
-        f"{day}, {len(rows)} faults, {seeds} runs of each, {void} void runs repeated. The cores",
-        f"were {busy:.0%} busy, the campaign's own share included.",
+        f"{day}, {len(rows)} faults, {seeds} runs of each, {void} void runs repeated. The machine's",
+        f"two cores were up to {busy:.0%} busy, the campaign's own share included.",
         "",
         "| | fault | evidence | runs | zero after, at most | driving again after, at most | forbidden motion |",
         "|---|---|---|---|---|---|---|",
