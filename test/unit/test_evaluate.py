@@ -107,3 +107,12 @@ def test_a_record_replaces_its_own_kind_and_is_read_back(tmp_path: Path) -> None
     assert [entry["model"] for entry in entries] == ["other", "duckling"]
     assert json.loads(json.dumps(entries[1]))["n"] == 100
     assert book_from(entries).lookup(EYES, QUESTION.key) == chosen
+
+
+def test_a_forgiven_stop_has_no_say_and_is_not_forgotten_otherwise() -> None:
+    stops = [reading(0.02, 0.08, 0.9, Level.STOP)] * 399 + [reading(0.99, 0.01, 0.0, Level.STOP)]
+    readings = [*stops, *[reading(0.95, 0.04, 0.01, Level.CLEAR)] * 50]
+    assert choose_thresholds(readings, QUESTION).clear_at > 0.99
+    forgiving = choose_thresholds(readings, QUESTION, forgiven=0.0025)
+    assert forgiving.clear_at < 0.95
+    assert evaluate.score(readings, QUESTION, forgiving).stop_judged_clear == 1

@@ -30,12 +30,17 @@ class Reading:
     truth: Level
 
 
-def choose_thresholds(readings: Sequence[Reading], question: Question) -> Thresholds:
+def choose_thresholds(readings: Sequence[Reading], question: Question, forgiven: float = 0.0) -> Thresholds:
     """Thresholds for the model and question that gave these readings.
+
+    Args:
+        forgiven: Share of the STOPs, those taken most surely for CLEAR, that have no say: where the truth counts what
+            no eye can read (a strip of duck at the picture's side), they would forbid every CLEAR. Report them.
 
     Raises:
         ValueError: There is no reading, or none that deserved STOP: nothing can be learnt from these frames.
     """
+    readings = _without_worst(readings, question, forgiven)
     truth = np.array([reading.truth for reading in readings])
     if not (truth == Level.STOP).any():
         raise ValueError("choosing thresholds needs frames, and among them some that deserve STOP")
@@ -46,6 +51,14 @@ def choose_thresholds(readings: Sequence[Reading], question: Question) -> Thresh
     clear_at = max(clear_at, min(1.0, worst + SPARE * (1 - worst)))
     off = np.quantile([reading.reply.off_mass for reading in readings], 0.999)
     return Thresholds(float(stop_at), float(clear_at), float(np.clip(10 * off, LEAST_OFF_MASS, MOST_OFF_MASS)))
+
+
+def _without_worst(readings: Sequence[Reading], question: Question, share: float) -> Sequence[Reading]:
+    """The readings less this share of the STOPs."""
+    stops = [number for number, reading in enumerate(readings) if reading.truth is Level.STOP]
+    clear = _mass(readings, question, Level.CLEAR) if stops else np.zeros(0)
+    worst = set(sorted(stops, key=lambda number: -clear[number])[: int(share * len(stops))])
+    return [reading for number, reading in enumerate(readings) if number not in worst]
 
 
 def _mass(readings: Sequence[Reading], question: Question, level: Level) -> np.ndarray:

@@ -5,8 +5,9 @@
 
 Answers: how often is the level right, and how often is a STOP taken for CLEAR? Thresholds are chosen on validation
 frames alone (looks of --validation that training never saw; without it, every second look of DATA, and then only the
-others are reported). Frames within 5 cm of a limit of the truth are also reported apart. Promise: what is reported was read from JPEGs by FastVlm.choose() and judged by verdict.judge(),
-as on the robot, and no reported frame had a part in choosing.
+others are reported). Frames within 5 cm of a limit of the truth are also reported apart. Promise: what is reported was
+read from JPEGs by FastVlm.choose() and judged by verdict.judge(), as on the robot, and no reported frame had a part in
+choosing.
 """
 from __future__ import annotations
 
@@ -127,9 +128,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure a model and choose its thresholds.")
     parser.add_argument("model", help="folder or hub name")
     parser.add_argument("data", type=Path, help="folder made by learning.render: the frames to report")
-    parser.add_argument("--validation", type=Path, nargs="+", default=[], help="the training's data: choose on what it kept back")
+    kept = "the training's data: choose on what it kept back"
+    parser.add_argument("--validation", type=Path, nargs="+", default=[], help=kept)
     parser.add_argument("--questions", type=Path, default=Path("config/questions.yaml"))
     parser.add_argument("--question", default="road")
+    parser.add_argument("--forgive", type=float, default=0.0, help="share of the STOPs that thresholds may give up")
     parser.add_argument("--write-thresholds", type=Path, help="YAML file that takes the record")
     parser.add_argument("--json", type=Path, help="file for the scores")
     parser.add_argument("--device", default="auto")
@@ -142,7 +145,7 @@ def main() -> None:
     test = load(args.data)
     chosen_set, chosen, reported = _parts(test, args.validation)
     validated = read(vlm, chosen_set, chosen, question)
-    thresholds = choose_thresholds(validated, question)
+    thresholds = choose_thresholds(validated, question, args.forgive)
     readings = read(vlm, test, reported, question)
     parts = {"test": readings, **_by_limits(readings, [test.labels[number] for number in reported])}
     results = {name: score(part, question, thresholds) for name, part in parts.items() if part}
