@@ -24,7 +24,6 @@ from duck_protection.question import Question
 from duck_protection.settings import RangeTable, check_ranges
 
 Say = Callable[[str], None]
-CROWD_FRAMES = 16
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,11 @@ class Bench:
         self._labelled, self._frames = labelled, labelled.frames
         many = plan.blocks * plan.block
         self._numbers = [labelled.reporting[place % len(labelled.reporting)] for place in range(many)]
-        self._pictures = {number: decode(self._frames.files[number].read_bytes()) for number in set(self._numbers)}
+        # What warms up and what is talked about is not what is timed: servers remember pictures.
+        spare = max(plan.warm, plan.blocks * plan.answers)
+        self._spare = [labelled.choosing[place % len(labelled.choosing)] for place in range(spare)]
+        taken = {*self._numbers, *self._spare}
+        self._pictures = {number: decode(self._frames.files[number].read_bytes()) for number in taken}
 
     def run(self, card: Optional[Card], say: Say) -> Dict[str, Any]:
         """The content of bench.json."""
@@ -92,7 +95,7 @@ class Bench:
         for block in range(self._plan.blocks):
             part = self._numbers[block * self._plan.block : (block + 1) * self._plan.block]
             for side in self._sides:
-                self._turn(side, part, card)
+                self._turn(side, part, block, card)
             say(f"block {block + 1} of {self._plan.blocks}")
         memory = [self._memory(side, card) for side in self._sides]
         self._crowds(say)
@@ -101,14 +104,14 @@ class Bench:
 
     def _warm_up(self) -> None:
         for side in self._sides:
-            for number in self._numbers[: self._plan.warm]:
+            for number in self._spare[: self._plan.warm]:
                 self._ask(side, number)
             side.contender.vlm.failures.clear()
 
     def _ask(self, side: Side, number: int) -> Tuple[float, Reading]:
         return verdict(side.contender, self._pictures[number], self._frames.level(number), self._question)
 
-    def _turn(self, side: Side, part: Sequence[int], card: Optional[Card]) -> None:
+    def _turn(self, side: Side, part: Sequence[int], block: int, card: Optional[Card]) -> None:
         """One block of one side: verdicts, one by one, with the card's energy; then free answers."""
         before_j = _energy_j(side, card)
         for number in part:
@@ -116,7 +119,8 @@ class Bench:
             side.ms.append(took_ms)
             side.readings.append(reading)
         side.joules.append(_energy_j(side, card) - before_j)
-        side.words += [words(side.contender, self._pictures[number]) for number in part[: self._plan.answers]]
+        talked = self._spare[block * self._plan.answers :][: self._plan.answers]
+        side.words += [words(side.contender, self._pictures[number]) for number in talked]
 
     def _memory(self, side: Side, card: Optional[Card]) -> Dict[str, Any]:
         """What it takes after it has worked. A model in process was measured in a process of its own."""
@@ -124,7 +128,7 @@ class Bench:
         return {"start_s": side.started.start_s, "start_why": side.started.why, **asdict(taken)}
 
     def _crowds(self, say: Say) -> None:
-        frames = [self._pictures[number] for number in self._numbers[:CROWD_FRAMES]]
+        frames = list(self._pictures.values())
         for clients in self._plan.clients:
             for _ in range(self._plan.windows):
                 for side in self._sides:
@@ -137,7 +141,7 @@ class Bench:
         sizes = {f"{picture.shape[1]}x{picture.shape[0]}" for picture in self._pictures.values()}
         return {
             "question": self._question.key, "plan": asdict(self._plan), "data": self._labelled.about(),
-            "frames": len(self._pictures), "frame_sizes": sorted(sizes),
+            "frames": len(set(self._numbers)), "frame_sizes": sorted(sizes),
         }  # fmt: skip
 
     def _results(self, memory: Sequence[Dict[str, Any]]) -> Dict[str, Any]:

@@ -6,6 +6,7 @@ verdicts are counted in slices, so that the spread between slices gives an inter
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from contextlib import contextmanager
@@ -51,20 +52,20 @@ def asking(contender: Contender, question: Question) -> Iterator[Ask]:
 
 
 def window(ask: Ask, frames: Sequence[np.ndarray], clients: int, seconds: float) -> Window:
-    """One crowd for so many seconds; each client begins at another frame."""
+    """One crowd for so many seconds. Every request takes the next frame: a server that remembers its last pictures must
+    gain nothing by that, as a camera never sends one twice."""
+    following = itertools.count()
     begun_s = time.monotonic()
     done_s: List[List[float]] = [[] for _ in range(clients)]
     failed = [0] * clients
 
     def client(number: int) -> None:
-        place = number
         while time.monotonic() - begun_s < seconds:
             try:
-                ask(frames[place % len(frames)])
+                ask(frames[next(following) % len(frames)])
                 done_s[number].append(time.monotonic() - begun_s)
             except VlmError:
                 failed[number] += 1
-            place += clients
 
     threads = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(clients)]
     for thread in threads:

@@ -32,9 +32,7 @@ class Words:
     tokens_per_s: float
 
 
-def verdict(
-    contender: Contender, frame: np.ndarray, truth: Level, question: Question
-) -> Tuple[float, Reading]:
+def verdict(contender: Contender, frame: np.ndarray, truth: Level, question: Question) -> Tuple[float, Reading]:
     """One verdict's milliseconds (NaN when it failed), and its reading."""
     begun_s = time.monotonic()
     (reply,) = contender.vlm.choose([frame], [question])
