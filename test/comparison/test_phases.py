@@ -109,7 +109,7 @@ def test_failures_are_counted_and_end_nothing(labelled: Labelled) -> None:
     answered = next(one for one in found["measures"] if one["name"] == "answered")
     assert answered["a"]["value"] == 0 and answered["winner"] == "b"
     assert found["sides"][0]["failures"][0] == "AnswerError: nonsense"
-    assert found["crowds"][0]["a"]["failed"] > 0 and found["crowds"][0]["a"]["value"] == 0
+    assert found["crowds"][0]["failed_a"] > 0 and found["crowds"][0]["a"]["value"] == 0
 
 
 def test_a_crowd_is_counted_in_slices() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Callable, ClassVar, Dict, List, Optional, Sequence, Tupl
 from duck_protection.comparison import crowd
 from duck_protection.comparison.contenders import Contender
 from duck_protection.comparison.labelled import Labelled
-from duck_protection.comparison.measures import Samples, chance_p, measured
+from duck_protection.comparison.measures import HIGHER, Measure, Samples, chance_p, measured
 from duck_protection.comparison.meters import Card, load_average, taken_by
 from duck_protection.comparison.scoring import CHANCE_P
 from duck_protection.comparison.starting import Started
@@ -146,7 +146,8 @@ class Bench:
 
     def _results(self, memory: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
         places = self._labelled.groups(self._numbers)
-        both = measured(*(side.samples for side in self._sides), self._question, self._plan.block, places)
+        a, b = (side.samples for side in self._sides)
+        both = measured(a, b, self._question, self._plan.block, places)
         return {
             "sides": [self._side(side, taken) for side, taken in zip(self._sides, memory)],
             "measures": [one.plain() for one in both],
@@ -164,9 +165,9 @@ class Bench:
 
     def _crowd(self, clients: int) -> Dict[str, Any]:
         a, b = (side.windows[clients] for side in self._sides)
-        return {
-            "clients": clients, "a": crowd.plain(a), "b": crowd.plain(b), "difference": crowd.difference(a, b).plain(),
-        }  # fmt: skip
+        both = Measure("verdicts_per_s", "/s", HIGHER, crowd.rate(a), crowd.rate(b), crowd.difference(a, b))
+        failed = {"failed_a": sum(one.failed for one in a), "failed_b": sum(one.failed for one in b)}
+        return {"clients": clients, **both.plain(), **failed}
 
 
 def _energy_j(side: Side, card: Optional[Card]) -> float:

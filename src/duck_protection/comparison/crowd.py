@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, List, Sequence
+from typing import Callable, Iterator, List, Sequence
 
 import numpy as np
 
@@ -89,8 +89,3 @@ def difference(a: Sequence[Window], b: Sequence[Window]) -> Interval:
     theirs = [count for one in b for count in one.slices[1:]]
     gains = np.array(theirs, dtype=float) - np.array(ours, dtype=float)
     return interval(lambda drawn: float(gains[drawn].mean() / SLICE_S), list(range(len(gains))))
-
-
-def plain(windows: Sequence[Window]) -> Dict[str, object]:
-    """For JSON."""
-    return {**rate(windows).plain(), "failed": sum(one.failed for one in windows)}

@@ -72,7 +72,7 @@ def decide(known: Evidence, frame: Framework) -> Decision:
     least, most = (math.fsum(getattr(one, key) for one in weighed) for key in ("gain_least", "gain_most"))
     answer, reasons = _answer(limits, least, most, frame.margin, known)
     changes = _changes(answer, limits, weighed, known, frame, (least, most))
-    used = {one.measure for one in (*frame.limits, *frame.criteria)}
+    used = {limit.measure for limit in frame.limits} | {criterion.measure for criterion in frame.criteria}
     lacking = [(key, why) for key, why in known.missing.items() if key[1] in used]
     missing = {f"{side.upper()}, {MEASURES[name].label}": why for (side, name), why in lacking}
     return Decision(

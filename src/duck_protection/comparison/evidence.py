@@ -41,8 +41,8 @@ def evidence(bench: Optional[Mapping[str, Any]], prompts: Optional[Mapping[str, 
     names, draws = ("A", "B"), frozenset[str]()
     if bench is not None:
         names = (bench["sides"][0]["name"], bench["sides"][1]["name"])
-        draws = frozenset(one["name"] for one in bench["measures"] if one["winner"] == "draw")
-        draws |= _crowd_draw(bench, frame.robot.robots)
+        measures = [*bench["measures"], *(one for one in bench["crowds"] if one["clients"] == frame.robot.robots)]
+        draws = frozenset(one["name"] for one in measures if one["winner"] == "draw")
         for number, side in enumerate(SIDES):
             found.update({(side, name): value for name, value in _of_bench(bench, number, frame).items()})
             reasons.update({(side, name): why for name, why in _reasons(bench["sides"][number]).items()})
@@ -82,11 +82,6 @@ def _row(
     names = [one["name"] for one in prompts["contenders"] if all(one[key] == side[key] for key in same)]
     rows: Sequence[Mapping[str, Any]] = prompts["rows"]
     return next((row for row in rows if row["contender"] in names and row["question"] == question), None)
-
-
-def _crowd_draw(bench: Mapping[str, Any], robots: int) -> frozenset[str]:
-    of_robots = [one["difference"] for one in bench["crowds"] if one["clients"] == robots]
-    return frozenset(["verdicts_per_s"]) if of_robots and _interval(of_robots[0]).draw else frozenset()
 
 
 def _interval(told: Any) -> Interval:

@@ -169,7 +169,7 @@ def _limit(entry: Mapping[str, Any], robot: Robot) -> Limit:
     known = dict(entry)
     if known.get("at_most") == NEED:
         known["at_most"] = robot.need_ms
-    limit = Limit(**{key: known.get(key) for key in ("measure", "why", "at_most", "at_least")})
+    limit = Limit(str(known.get("measure")), str(known.get("why")), known.get("at_most"), known.get("at_least"))
     _known(limit.measure)
     if (limit.at_most is None) == (limit.at_least is None) or set(known) - {"measure", "why", "at_most", "at_least"}:
         raise SettingsError(f"limit on {limit.measure}: either at_most or at_least, and why; it has {sorted(known)}")

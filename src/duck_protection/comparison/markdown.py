@@ -42,7 +42,8 @@ def _bench(bench: Mapping[str, Any]) -> List[str]:
         lines.append(f"| {name} | {' | '.join(shown)} | {winner(one['winner'])} |")
     for one in bench["crowds"]:
         shown = [number(one[key], signed=key == "difference") for key in ("a", "b", "difference")]
-        lines.append(f"| verdicts a second, {one['clients']} clients | {' | '.join(shown)} | |")
+        name = f"verdicts a second, {one['clients']} clients"
+        lines.append(f"| {name} | {' | '.join(shown)} | {winner(one['winner'])} |")
     for key, unit in (("start_s", "s"), ("resident_mib", "MiB"), ("card_mib", "MiB")):
         lines.append(f"| {key} | {' | '.join(plain(side[key], unit) for side in bench['sides'])} | | |")
     return [*lines, ""]

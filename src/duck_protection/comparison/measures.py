@@ -87,13 +87,15 @@ def measured(a: Samples, b: Samples, question: Question, block: int, places: Seq
     ]  # fmt: skip
     first = [[one.first_ms for one in side.words] for side in (a, b)]
     speed = [[one.tokens_per_s for one in side.words] for side in (a, b)]
-    joules = [np.asarray(side.joules, dtype=float) / block for side in (a, b)]
-    rows.append(_timed("first_token_p50_ms", "ms", LOWER, *first, spoken, _quantile(0.5)))
-    rows.append(_timed("tokens_per_s", "/s", HIGHER, *speed, spoken, _quantile(0.5)))
-    rows.append(_timed("joules_per_verdict", "J", LOWER, *joules, list(range(len(joules[0]))), _quantile(0.5)))
+    joules = [[joule / block for joule in side.joules] for side in (a, b)]
+    turn = list(range(len(a.joules)))
+    rows.append(_timed("first_token_p50_ms", "ms", LOWER, first[0], first[1], spoken, _quantile(0.5)))
+    rows.append(_timed("tokens_per_s", "/s", HIGHER, speed[0], speed[1], spoken, _quantile(0.5)))
+    rows.append(_timed("joules_per_verdict", "J", LOWER, joules[0], joules[1], turn, _quantile(0.5)))
     answered = [[usable(one) for one in side.readings] for side in (a, b)]
     right = [[likeliest(one, question) is one.truth for one in side.readings] for side in (a, b)]
-    return [*rows, _shared("answered", *answered, places), _shared("likeliest_right", *right, places)]
+    rows.append(_shared("answered", answered[0], answered[1], places))
+    return [*rows, _shared("likeliest_right", right[0], right[1], places)]
 
 
 def chance_p(readings: Sequence[Reading], question: Question) -> float:

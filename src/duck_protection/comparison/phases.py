@@ -67,7 +67,7 @@ class Run:
 
     def prompts(self, sides: Sequence[Where], asked: Asked) -> None:
         """Phase 1: prompts.json, readings.jsonl, sheets/."""
-        openers = [lambda side=side: _ready(side) for side in sides]  # type: ignore[misc]
+        openers = [lambda side=side: _ready(side) for side in sides]
         found = prompts.run(openers, _labelled(asked), _questions(asked), self._out, _say)
         self._write("prompts", found)
         print(terminal.prompts_table(found))

@@ -38,25 +38,42 @@ def write(folder: Path, parts: Parts, about: Mapping[str, Any]) -> List[Path]:
 def notes(parts: Parts) -> List[str]:
     """What a reader must know before the numbers."""
     bench, prompts = parts.get("bench"), parts.get("prompts")
-    found: List[str] = []
-    if bench is not None:
-        chance = [side["name"] for side in bench["sides"] if not side["better_than_chance"]]
-        found += [f"{name} answers {bench['question']} no better than chance: {EMPTY}" for name in chance]
-        found += _busy(bench)
-        samples = len(bench["verdict_ms"][0])
-        if samples < P99_NEEDS:
-            found.append(f"p99 rests on the {max(1, round(samples / 100))} slowest of {samples} verdicts: read p95.")
-        if bench["frame_sizes"] != ["640x480"]:
-            found.append(f"The frames are {', '.join(bench['frame_sizes'])}, not the robot's 640x480.")
-    for one in prompts["contenders"] if prompts is not None else []:
-        rows = [row for row in prompts["rows"] if row["contender"] == one["name"]] if prompts else []
-        if rows and not any(row["better_than_chance"] for row in rows):
-            found.append(f"{one['name']} answers no question better than chance: {EMPTY}")
-        if one["written"]:
-            found.append(f"{one['name']} gives no logprobs: its choices are read from the word it writes.")
-    if prompts is not None and prompts["data"]["danger_only"]:
-        found.append("The labels tell danger from none and no more: \"right\" means that, and SLOW is as good as STOP.")
+    return [*_of_prompts(prompts), *_of_bench(bench, prompts)]
+
+
+def _of_prompts(prompts: Optional[Mapping[str, Any]]) -> List[str]:
+    if prompts is None:
+        return []
+    found = [f"{name} answers no question better than chance: {EMPTY}" for name in _guessing(prompts)]
+    written = [one["name"] for one in prompts["contenders"] if one["written"]]
+    found += [f"{name} gives no logprobs: its choices are read from the word it writes." for name in written]
+    if prompts["data"]["danger_only"]:
+        found.append('The labels tell danger from none and no more: "right" means that, and SLOW is as good as STOP.')
     return found
+
+
+def _of_bench(bench: Optional[Mapping[str, Any]], prompts: Optional[Mapping[str, Any]]) -> List[str]:
+    if bench is None:
+        return []
+    told = _guessing(prompts) if prompts is not None else []
+    chance = [one["name"] for one in bench["sides"] if not one["better_than_chance"] and one["name"] not in told]
+    found = [f"{name} answers {bench['question']} no better than chance: {EMPTY}" for name in chance]
+    failed = [one for one in bench["sides"] if one["failed"]]
+    found += [f"{one['name']} failed {one['failed']} times; the first: {one['failures'][0][:200]}" for one in failed]
+    load, cores, samples = bench["load_average"]["before"], bench["host"]["cores"], len(bench["verdict_ms"][0])
+    if load >= cores / 2:
+        found.append(f"Other work kept the machine busy (load average {load:.1f} on {cores} cores before it began).")
+    if samples < P99_NEEDS:
+        found.append(f"p99 rests on the {max(1, round(samples / 100))} slowest of {samples} verdicts: read p95.")
+    if bench["frame_sizes"] != ["640x480"]:
+        found.append(f"The frames are {', '.join(bench['frame_sizes'])}, not the robot's 640x480.")
+    return found
+
+
+def _guessing(prompts: Mapping[str, Any]) -> List[str]:
+    """Contenders whose every answer may as well be chance."""
+    knowing = {row["contender"] for row in prompts["rows"] if row["better_than_chance"]}
+    return [one["name"] for one in prompts["contenders"] if one["name"] not in knowing]
 
 
 def page(folder: Path, parts: Parts, about: Mapping[str, Any], found: Sequence[str]) -> str:
@@ -127,9 +144,3 @@ def _inside(folder: Path, entry: Mapping[str, Any]) -> Dict[str, Any]:
     data = base64.b64encode((folder / entry["file"]).read_bytes()).decode("ascii")
     return {**entry, "data": f"data:image/jpeg;base64,{data}"}
 
-
-def _busy(bench: Mapping[str, Any]) -> List[str]:
-    load, cores = bench["load_average"]["before"], bench["host"]["cores"]
-    if load < cores / 2:
-        return []
-    return [f"Other work kept the machine busy (load average {load:.1f} on {cores} cores before the benchmark began)."]

@@ -136,7 +136,8 @@ def costs(readings: Sequence[Reading], question: Question, thresholds: Optional[
 
 def _costs(truth: np.ndarray, acted: np.ndarray) -> np.ndarray:
     """An UNKNOWN stops the robot."""
-    return COSTS[truth - 1, np.where(acted == Level.UNKNOWN, Level.STOP, acted) - 1].astype(float)
+    stopped: np.ndarray = np.where(acted == Level.UNKNOWN, Level.STOP, acted)
+    return np.asarray(COSTS[truth - 1, stopped - 1], dtype=float)
 
 
 def balanced_accuracy(truth: np.ndarray, said: np.ndarray) -> float:

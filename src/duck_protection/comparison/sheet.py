@@ -9,7 +9,7 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -65,7 +65,7 @@ def _ink_on(level: Level) -> Rgb:
     return INK if level is Level.SLOW else WHITE
 
 
-def _fitting(text: str, font: ImageFont.FreeTypeFont) -> str:
+def _fitting(text: str, font: Any) -> str:
     if font.getlength(text) <= WIDTH - 86:
         return text
     while text and font.getlength(text + "…") > WIDTH - 86:
