@@ -43,6 +43,7 @@ class Stub:
         self.asked: List[Dict[str, Any]] = []
         self.headers: List[Dict[str, str]] = []
         self.release = threading.Event()
+        self.left = threading.Semaphore(0)  # connections that this side has closed
         self.url = ""
 
     def chat(self, handler: Any) -> None:
@@ -60,6 +61,16 @@ def saying(content: Any, status: int = 200) -> Callable[[Any], None]:
         handler.wfile.write(data)
 
     return answer
+
+
+def leaving(answer: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Answers and closes the connection, without having said so."""
+
+    def act(handler: Any) -> None:
+        answer(handler)
+        handler.close_connection = True
+
+    return act
 
 
 def hanging_up(handler: Any) -> None:
@@ -88,6 +99,10 @@ def stub_server(port: int = 0) -> Iterator[Stub]:
 
         def handle_error(self, *_: Any) -> None:
             pass
+
+        def shutdown_request(self, request: Any) -> None:
+            super().shutdown_request(request)
+            stub.left.release()
 
     with Server(("127.0.0.1", port), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -134,7 +149,9 @@ def test_a_real_llama_server_drives(tmp_path: Path, road: Question) -> None:
         assert vlm.gives_probabilities and vlm.identity.model == "tiny"
         reply = vlm.choose([FRAME], [road])[0]
         assert sum(reply.probabilities) == pytest.approx(1) and 0 <= reply.off_mass <= 1
-        assert "".join(vlm.generate(FRAME, PROMPT, 6))
+        for _ in range(2):  # its connections end with each stream
+            assert "".join(vlm.generate(FRAME, PROMPT, 6))
+            assert vlm.choose([FRAME], [road])
 
 
 def test_choices_are_read_from_the_first_tokens_alternatives(stub: Stub, road: Question) -> None:
@@ -298,6 +315,19 @@ def test_one_failure_is_asked_again_within_the_deadline(stub: Stub, road: Questi
         for failure in (saying({"error": {"message": "replica died"}}, 500), hanging_up):
             stub.chats, before = [failure, good], len(stub.asked)
             assert vlm.choose([FRAME], [road])[0].text == "Stop" and len(stub.asked) == before + 2
+
+
+def test_a_server_that_leaves_after_an_answer_costs_nothing(stub: Stub, road: Question) -> None:
+    """llama-server closes after each stream and does not say so: the next question, whatever it was, failed."""
+    with remote(stub.url) as vlm:
+        stream = leaving(saying(b'data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n\n'))
+        verdict, before = leaving(stub.chats[0]), len(stub.asked)
+        for answer in (stream, stream, verdict, verdict, stream):
+            stub.chats = [answer]
+            said = vlm.choose([FRAME], [road])[0].text if answer is verdict else "".join(vlm.generate(FRAME, "?", 9))
+            assert said == ("Stop" if answer is verdict else "a")
+            assert stub.left.acquire(timeout=5)
+        assert len(stub.asked) == before + 5, "nothing was asked twice"
 
 
 def test_another_model_behind_the_same_url_is_never_believed(stub: Stub, road: Question) -> None:

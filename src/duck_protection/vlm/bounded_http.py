@@ -12,6 +12,7 @@ is never larger than the limit; a connection that failed is never used again.
 from __future__ import annotations
 
 import http.client
+import select
 import socket
 import threading
 import time
@@ -101,8 +102,7 @@ class BoundedHttp:
                 if len(line) > MAX_LINE_BYTES or total > MAX_REPLY_BYTES:
                     raise HttpGoneError("the reply is too large")
                 if not line:
-                    exchange.reusable = not reply.will_close
-                    return
+                    return  # never to be used again: llama-server closes after a stream without having said so
                 yield HttpReply(reply.status, line)
 
     def close(self) -> None:
@@ -113,9 +113,14 @@ class BoundedHttp:
             connection.close()
 
     def take(self) -> Optional[http.client.HTTPConnection]:
-        """An idle connection, if there is one."""
+        """An idle connection that the server has not closed meanwhile, if there is one."""
         with self._lock:
-            return self._idle.pop() if self._idle else None
+            while self._idle:
+                connection = self._idle.pop()
+                if not _spoken_to(connection):
+                    return connection
+                connection.close()
+            return None
 
     def give(self, connection: http.client.HTTPConnection) -> None:
         """It can be used again."""
@@ -130,6 +135,15 @@ class BoundedHttp:
     def send(self, connection: http.client.HTTPConnection, method: str, path: str, body: Optional[bytes]) -> None:
         """Sends a request."""
         connection.request(method, self._path + path, body, self._headers)
+
+
+def _spoken_to(connection: http.client.HTTPConnection) -> bool:
+    """Whether something waits to be read where nothing should: the server's goodbye."""
+    if connection.sock is None:
+        return True
+    waiting = select.poll()
+    waiting.register(connection.sock, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 class _Exchange:
