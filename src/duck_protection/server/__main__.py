@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="", help="folder of a checkpoint or its name; empty: models/duckling")
     parser.add_argument("--backend", default="fastvlm", choices=("fastvlm", "scripted"))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16, 8bit, 4bit, fp8")
     parser.add_argument("--script", default="", help="YAML file for backend scripted")
     parser.add_argument("--api-key-file", default="", help=f"a key per line; or the variable {KEY_VARIABLE}")
     parser.add_argument("--allow-keyless-from", action="append", default=[], metavar="NETWORK")

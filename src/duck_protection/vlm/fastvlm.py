@@ -64,7 +64,8 @@ class FastVlm:
         cls, checkpoint: Checkpoint, optimisations: Optimisations = ALL, *, image_first: bool = True,
         batches: Sequence[int] = BATCHES,
     ) -> FastVlm:
-        """The same over a checkpoint that is in memory already; its tower is changed in place."""
+        """The same over a checkpoint that is in memory already. Its tower is changed in place: an earlier one over the
+        same checkpoint, with another choice of channels_last, must not be used any more."""
         vlm = cls.__new__(cls)
         vlm._take(checkpoint, optimisations, image_first, batches)
         return vlm
