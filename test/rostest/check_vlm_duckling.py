@@ -45,7 +45,8 @@ class Duckling(unittest.TestCase):
         self.assertAlmostEqual(sum(got.probabilities), 1.0, places=5)
         self.assertTrue(all(0 <= p <= 1 for p in (*got.probabilities, got.off_mass)), got)
         self.assertTrue(got.model and got.revision and got.text and got.infer_ms > 0, got)
-        self.assertEqual(self.ask().probabilities, got.probabilities)
+        for again, before in zip(self.ask().probabilities, got.probabilities):
+            self.assertAlmostEqual(again, before, places=5)  # the kept picture's way sums in another order
 
     def test_its_verdicts_are_about_the_cameras_frames(self) -> None:
         _, verdict = self.ear.wait(lambda v: v.probabilities, 5.0)
