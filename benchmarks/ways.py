@@ -24,6 +24,7 @@ from duck_protection.verdict import Level
 from duck_protection.vlm import chatml
 from duck_protection.vlm.checkpoints import Checkpoint
 from duck_protection.vlm.fastvlm import FastVlm
+from duck_protection.vlm.optimisations import NONE
 from duck_protection.vlm.pixels import with_pillow
 
 PROMPT = (
@@ -182,18 +183,12 @@ def roofline(checkpoint: Checkpoint) -> Roofline:
     from torch.utils.flop_counter import FlopCounterMode
 
     model = checkpoint.model
-    plain = FastVlm.of(checkpoint, _none())
+    plain = FastVlm.of(checkpoint, NONE)
     with FlopCounterMode(display=False) as counter:
         plain.choose([decode(jpegs(0, 1)[0])], [ROAD])
     table = 0 if model.config.tie_word_embeddings else model.get_input_embeddings().weight.nbytes
     weights_gb = (sum(value.nbytes for value in model.parameters()) - table) / 1e9
     return Roofline(counter.get_total_flops() / 1e12, weights_gb, *_peaks(model.device, model.dtype))
-
-
-def _none() -> Any:
-    from duck_protection.vlm.optimisations import NONE
-
-    return NONE
 
 
 def _peaks(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
