@@ -77,7 +77,7 @@ def _measured(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--key-file", action="append", default=[], metavar="URL=FILE",
                         help=f"a server's key; else the variable {KEY_VARIABLE} for all of them")  # fmt: skip
     parser.add_argument("--device", default="auto", help="of models in process: auto, cpu, cuda, cuda:N")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
+    parser.add_argument("--dtype", default="auto", help="of models in process, as vlm_node's")
 
 
 def _pair(parser: argparse.ArgumentParser) -> None:
