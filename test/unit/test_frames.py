@@ -164,7 +164,7 @@ def progressive(scans: int) -> bytes:
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused_unread() -> None:
-    """Each scan costs a walk over all pixels: some hundred kB kept a decoder, and so the model, busy for a minute."""
+    """Each scan costs a walk over all pixels: 60 kB kept a decoder, and so the model, busy for four seconds."""
     assert decode(progressive(0)).shape == (400, 400, 3)
     with pytest.raises(FrameError, match="scans"):
         decode(progressive(3000))
