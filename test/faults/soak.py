@@ -85,9 +85,10 @@ def soaked(bed: Bed, minutes: float) -> Dict[str, Any]:
         if not trial.void:
             troubles += [f"{trial.fault}: {trouble}" for trouble in [*trial.troubles, *trial.forbidden]]
         time.sleep(rng.uniform(0, PAUSE_S))
-    settled = [row for row in sampler.rows if row["at_s"] >= SETTLES * 60 * minutes]
+    rows = list(sampler.rows)  # what comes later sees the bed being taken down
+    settled = [row for row in rows if row["at_s"] >= SETTLES * 60 * minutes]
     return {"minutes": minutes, "faults": runs, "void_runs": void, "troubles": troubles, "growth": growth(settled),
-            "machine_busy_share": busy_share(before, ticks()), "samples": sampler.rows}  # fmt: skip
+            "machine_busy_share": busy_share(before, ticks()), "samples": rows}  # fmt: skip
 
 
 def growth(rows: List[Dict[str, Any]]) -> Dict[str, float]:
@@ -122,7 +123,7 @@ def plot(rows: List[Dict[str, Any]], path: Path) -> None:
             axis.plot(minutes, [row[f"{name}_{kind}"] for row in rows], label=name)
         axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
-    axes[0].legend(loc="center right", ncols=4, frameon=False)
+    axes[0].legend(loc="lower right", ncols=4, frameon=False)
     for name, label in (("age_p50_ms", "half of them"), ("age_p95_ms", "95 %")):
         axes[3].plot(minutes, [row[name] for row in rows], label=label)
     axes[3].set_ylabel("age at the verdict, ms")
