@@ -10,7 +10,7 @@ import pytest
 BROWSERS = ("chromium-headless-shell", "chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives, an event loop runs in this thread: no other test may meet it
 def chromium() -> Iterator[Any]:
     """A real browser; the tests that need one are skipped, with the reason, where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: ./run setup")

@@ -15,6 +15,7 @@ from typing import Any, Callable, List, Optional, Tuple
 import numpy as np
 import rosgraph
 import rospy
+import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from duck_protection.msg import DuckVerdict
 from duck_protection.srv import InferImageRequest, InferImageResponse
@@ -24,6 +25,9 @@ from stall_guard import seconds_until
 from std_msgs.msg import String
 
 from duck_protection.nodes.master import FAILURES, proxy
+
+_CONFIG = Path(__file__).resolve().parents[2] / "config"
+QUESTIONS = sorted(yaml.safe_load((_CONFIG / "questions.yaml").read_text()))  # the names, as refusals list them
 
 RATE_HZ = 30.0
 

@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Tuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import bench
 import rosgraph
 import rospy
 import rostest
@@ -19,7 +22,7 @@ BROKEN = Path(tempfile.mkdtemp()) / "broken.yaml"
 PROTECTION = {
     "_max_age_s:=9.5": "max_age_s must be from 0.05 to 5.0, is 9.5",
     "_max_agee_s:=0.4": "unknown setting 'max_agee_s'",
-    "_question:=rode": "question must be one of road, is 'rode'",
+    "_question:=rode": f"question must be one of {', '.join(bench.QUESTIONS)}, is 'rode'",
     "_questions:=/no/such/file.yaml": "questions.yaml: cannot be read",
     f"_thresholds:={BROKEN}": "thresholds.yaml: cannot be read",
 }

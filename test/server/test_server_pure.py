@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from server_kit import data_uri, jpeg_bytes
 
@@ -32,6 +32,7 @@ def chat(fields: str = "") -> wire.ChatRequest:
 LETTERS = "abé🦆 "
 
 
+@example("a a", [" ", "a a"], 1)  # the stop that ends first begins last
 @given(st.text(LETTERS, max_size=30), st.lists(st.text(LETTERS, min_size=1, max_size=3), max_size=3),
        st.integers(1, 5))  # fmt: skip
 def test_pieces_join_to_the_text_before_the_first_stop(text: str, stops: list, size: int) -> None:

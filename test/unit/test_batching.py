@@ -390,6 +390,24 @@ def test_a_caller_that_fills_the_queue_makes_room_for_others(
     assert robot.result(SOON_S).text == "7" and [one.result(SOON_S).text for one in greedy[1:]] == list("12345")
 
 
+def test_a_full_queue_takes_a_newer_request_in_the_place_of_its_callers_older_one(
+    stepped: tuple[SteppedVlm, Batcher], callers: ThreadPoolExecutor, road: Question
+) -> None:
+    vlm, batcher = stepped
+    callers.submit(batcher.choose, numbered(0), road, soon())
+    vlm.now()
+    older = callers.submit(batcher.choose, numbered(1), road, soon(), caller="robot")
+    eventually(lambda: len(batcher._asks) == 1)
+    http = [callers.submit(batcher.choose, numbered(2 + n), road, soon(), caller="http", places=32) for n in range(5)]
+    eventually(lambda: len(batcher._asks) == 6)  # as many as may wait
+    newer = callers.submit(batcher.choose, numbered(9), road, soon(), caller="robot")
+    with pytest.raises(LateError, match="newer"):
+        older.result(SOON_S)
+    vlm.go.release(3)
+    assert newer.result(SOON_S).text == "9"
+    assert sorted(one.result(SOON_S).text for one in http) == list("23456")  # it needed nobody else's place
+
+
 def test_what_cannot_be_answered_in_time_gives_its_place_to_what_can(
     callers: ThreadPoolExecutor, road: Question
 ) -> None:
@@ -436,6 +454,8 @@ def test_a_frame_is_prepared_in_its_callers_thread(road: Question) -> None:
     batcher = Batcher(vlm)
     assert batcher.choose(numbered(4), road, soon()).text == "5"
     assert threads == [threading.current_thread().name]
+    batcher.generate(numbered(4), "?", 1, soon())
+    assert threads == 2 * [threading.current_thread().name]
     batcher.close()
 
 

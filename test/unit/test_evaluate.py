@@ -116,3 +116,14 @@ def test_a_forgiven_stop_has_no_say_and_is_not_forgotten_otherwise() -> None:
     forgiving = choose_thresholds(readings, QUESTION, forgiven=0.0025)
     assert forgiving.clear_at < 0.96
     assert evaluate.score(readings, QUESTION, forgiving).stop_judged_clear == 1
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.0, 25.0, float("nan")])
+def test_only_a_share_can_be_forgiven(share: float) -> None:
+    with pytest.raises(ValueError, match="must be a share"):
+        choose_thresholds([reading(0.0, 0.1, 0.9, Level.STOP)], QUESTION, forgiven=share)
+
+
+def test_a_record_tells_what_was_forgiven() -> None:
+    assert evaluate.record(EYES, QUESTION, Thresholds(0.2, 0.9, 0.1), 10, "today", 0.0025)["forgiven"] == 0.0025
+    assert "forgiven" not in evaluate.record(EYES, QUESTION, Thresholds(0.2, 0.9, 0.1), 10, "today")

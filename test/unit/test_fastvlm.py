@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,3 +214,17 @@ def test_torchs_errors_become_ours(raised: Exception, mapped: type[Exception]) -
 def test_other_errors_are_not_hidden() -> None:
     with pytest.raises(KeyError), mapped_errors():
         raise KeyError("a bug")
+
+
+def test_a_full_memory_lets_go_of_what_the_failed_attempt_held() -> None:
+    """Else the halves of a batch are tried while the whole one still lies there."""
+    held = []
+
+    def attempt() -> None:
+        tensor = torch.zeros(8)
+        held.append(weakref.ref(tensor))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(MemoryFullError) as error, mapped_errors():
+        attempt()
+    assert error.value is not None and held[0]() is None

@@ -41,13 +41,17 @@ def test_a_batch_is_as_large_as_what_waits_allows() -> None:
     assert turns.take(3) == [2] and turns.take(3) == [] and len(turns) == 0
 
 
-def test_room_is_made_by_whoever_has_most_waiting_and_by_nobody_who_has_as_few() -> None:
+def test_one_too_many_costs_whoever_has_most_waiting_else_the_newcomer() -> None:
     turns: Turns[str] = Turns()
     for number in range(3):
         turns.add("greedy", f"g{number}", places=9)
     turns.add("b", "b0")
-    assert turns.make_room("new") == "g0" and turns.make_room("greedy") is None
-    assert turns.make_room("new") == "g1" and len(turns) == 2
-    assert turns.make_room("new") is None  # one each
-    assert turns.take(9) == ["g2", "b0"]
-    assert Turns().make_room("new") is None
+    turns.add("new", "n0")
+    assert turns.crowd_out("new") == "g0"
+    turns.add("greedy", "g3", places=9)
+    assert turns.crowd_out("greedy") == "g3"
+    turns.add("other", "o0")
+    assert turns.crowd_out("other") == "g1" and len(turns) == 4
+    turns.add("last", "l0")
+    assert turns.crowd_out("last") == "l0"  # one each
+    assert turns.take(9) == ["g2", "b0", "n0", "o0"] and len(turns) == 0

@@ -1,7 +1,7 @@
 """Chooses thresholds from readings whose truth is known: as biased to STOP as needed, as little as possible.
 
-Promise: under the thresholds returned no reading that deserved STOP is judged CLEAR, if any thresholds in reach can
-do that; among those that can, the cheapest by COSTS, and among equals the most careful.
+Promise: under the thresholds returned no reading that deserved STOP, but for those explicitly forgiven, is judged CLEAR,
+if any thresholds in reach can do that; among those that can, the cheapest by COSTS, and among equals the most careful.
 """
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ def choose_thresholds(readings: Sequence[Reading], question: Question, forgiven:
             no eye can read (a strip of duck at the picture's side), they would forbid every CLEAR. Report them.
 
     Raises:
-        ValueError: There is no reading, or none that deserved STOP: nothing can be learnt from these frames.
+        ValueError: forgiven is no share; there is no reading, or none that deserved STOP: nothing can be learnt from
+            these frames.
     """
+    if not 0 <= forgiven < 1:  # NaN is refused too
+        raise ValueError(f"forgiven must be a share, 0 or more and less than 1, is {forgiven}")
     readings = _without_worst(readings, question, forgiven)
     truth = np.array([reading.truth for reading in readings])
     if not (truth == Level.STOP).any():

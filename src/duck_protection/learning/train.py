@@ -46,10 +46,11 @@ def train(
     """
     from tqdm import tqdm
 
-    first = torch.load(start, weights_only=True) if start is not None else None
-    training = Training(data, question, plan, first)
     state_file = work / "state.pt"
-    if resume and state_file.exists():
+    resumes = resume and state_file.exists()
+    first = torch.load(start, weights_only=True) if start is not None and not resumes else None
+    training = Training(data, question, plan, first)
+    if resumes:
         training.restore(torch.load(state_file, weights_only=True))
     began, losses = time.monotonic(), []
     with tqdm(total=plan.steps, initial=training.step, unit="step", mininterval=10, smoothing=0.02) as bar:

@@ -17,7 +17,7 @@ import yaml
 
 from duck_protection.settings import RangeTable, SettingsError, check_ranges
 from duck_protection.vlm.base import Vlm
-from duck_protection.vlm.optimisations import parsed
+from duck_protection.vlm.optimisations import BATCHES, parsed
 
 BACKENDS = ("fastvlm", "remote", "scripted")
 URL_VARIABLE = "FASTVLM_SERVER_URL"
@@ -119,7 +119,7 @@ def _fastvlm(settings: EyeSettings) -> Vlm:
         os.environ["OMP_NUM_THREADS"] = str(settings.threads)  # read when torch comes, which is below
     gc.disable()  # a sixth of the seconds that torch and transformers take to come
     try:
-        from duck_protection.vlm.fastvlm import BATCHES, FastVlm
+        from duck_protection.vlm.fastvlm import FastVlm
 
         eyes = FastVlm(
             settings.model or str(_package() / "models" / "duckling"), settings.device, settings.dtype,

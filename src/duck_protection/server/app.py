@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from duck_protection.server import about, chat, deciding, metrics
 from duck_protection.server.body import read_body
 from duck_protection.server.errors import ApiError, broken, not_found, not_supported
-from duck_protection.server.guard import Guard
+from duck_protection.server.guard import Guard, client_of
 from duck_protection.server.service import Service
 from duck_protection.server.wire import ChatRequest, DecisionRequest
 
@@ -109,8 +109,7 @@ def _add_asking(app: FastAPI, service: Service) -> None:
     async def systemone(request: Request) -> Response:
         service.check_health()
         body = await read_body(request, settings.body_bytes, settings.body_s)
-        client = request.client.host if request.client else "unknown"
-        return Json(await deciding.decide(service, body, client))
+        return Json(await deciding.decide(service, body, client_of(request.scope)))
 
 
 def _body(kind: Type[BaseModel]) -> Dict[str, Any]:

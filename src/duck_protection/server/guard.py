@@ -54,13 +54,13 @@ class Guard:
         finally:
             took_ms = 1e3 * (time.monotonic() - began_s)
             path = re.sub(r"[^\w./-]", "?", scope["path"])[:100]
-            LOG.info("%s %s %s -> %s, %.0f ms", _client(scope), scope["method"], path, reply.status, took_ms)
+            LOG.info("%s %s %s -> %s, %.0f ms", client_of(scope), scope["method"], path, reply.status, took_ms)
 
     def _admit(self, scope: Message, headers: Dict[str, str]) -> None:
         origin = headers.get("origin")
         if origin is not None and origin not in self._settings.origins:
             raise forbidden("web pages may not ask this server; see --cors-origin")
-        if scope["path"] in PUBLIC or self._has_key(headers) or self._needs_none(_client(scope)):
+        if scope["path"] in PUBLIC or self._has_key(headers) or self._needs_none(client_of(scope)):
             return
         raise no_key()
 
@@ -126,5 +126,6 @@ class _Reply:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def _client(scope: Message) -> str:
+def client_of(scope: Message) -> str:
+    """The address of who asks."""
     return str(scope["client"][0]) if scope.get("client") else "unknown"

@@ -39,14 +39,20 @@ def load(choice: ModelChoice, settings: ServerSettings) -> Model:
 
 
 def serve_with(batcher: Batcher, vlm: Vlm, settings: ServerSettings) -> Model:
-    """An engine over a model that somebody else (vlm_node) has loaded and given its thread."""
-    if vlm.identity.backend != "fastvlm":  # a node without torch serves HTTP too
+    """An engine over a model that somebody else (vlm_node) has loaded and given its thread.
+
+    Raises:
+        MemoryFullError: There is no room for the answers' keys and values: fewer slots, or a shorter context.
+    """
+    if not vlm.identity.backend.startswith("fastvlm"):  # a node without torch serves HTTP too
         return Model(batcher, PlainEngine(vlm, settings.context_tokens))
     from duck_protection.server.torch_engine import TorchEngine
     from duck_protection.vlm.fastvlm import FastVlm
+    from duck_protection.vlm.torch_errors import mapped_errors
 
     assert isinstance(vlm, FastVlm)
-    return Model(batcher, TorchEngine(vlm, settings.slots, settings.context_tokens))
+    with mapped_errors():
+        return Model(batcher, TorchEngine(vlm, settings.slots, settings.context_tokens))
 
 
 def _scripted(script: str, settings: ServerSettings) -> Model:

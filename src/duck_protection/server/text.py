@@ -27,21 +27,21 @@ class TextStream:
         """What was still held back, at the end of the answer."""
         if self.stopped:
             return ""
-        text = self._release(self._decoder.decode(b"", final=True))
+        text = self._release(self._decoder.decode(b"", final=True), last=True)
         rest, self._held = self._held, ""
         return text + rest
 
-    def _release(self, text: str) -> str:
+    def _release(self, text: str, last: bool = False) -> str:
         if self.stopped:
             return ""
         self._held += text
         found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
-        if found:
+        keep = max((_overlap(self._held, stop) for stop in self._stops), default=0)
+        cut = len(self._held) - keep
+        if found and (last or min(found) <= cut):  # else one that begins earlier may still be completed
             self.stopped = True
             final, self._held = self._held[: min(found)], ""
             return final
-        keep = max((_overlap(self._held, stop) for stop in self._stops), default=0)
-        cut = len(self._held) - keep
         final, self._held = self._held[:cut], self._held[cut:]
         return final
 

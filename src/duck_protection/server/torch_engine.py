@@ -20,7 +20,7 @@ from duck_protection.server.engine import Constraint, Facts, Likely, Prompt, Tok
 from duck_protection.server.errors import bad_request, context_full
 from duck_protection.server.slot_cache import SlotCache
 from duck_protection.server.vocabulary import Vocabulary
-from duck_protection.vlm import chatml
+from duck_protection.vlm import chatml, pixels
 from duck_protection.vlm.base import BusyError
 from duck_protection.vlm.fastvlm import FastVlm
 from duck_protection.vlm.torch_errors import mapped_errors
@@ -87,7 +87,9 @@ class TorchEngine:
             chat = chat_prompt.chat_ids(self._tokenizer, turns, self._vlm.checkpoint.image_tokens)
         if len(chat.ids) >= self._context:
             raise context_full(len(chat.ids), self._context)
-        return Prompt(len(chat.ids), chat)
+        side_px = self._vlm.checkpoint.side_px  # resized here, in the reader's thread: verdicts need the model's
+        squares = tuple(pixels.with_pillow(one, side_px).permute(1, 2, 0).numpy() for one in chat.pictures)
+        return Prompt(len(chat.ids), replace(chat, pictures=squares))
 
     def check(self, wanted: Wanted) -> Wanted:
         """The same with its constraint compiled."""

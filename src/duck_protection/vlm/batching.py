@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
-from typing import Callable, Deque, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Deque, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -47,7 +47,6 @@ class Batcher:
         self._asks: Turns[Ask] = Turns()
         self._strangers = itertools.count()  # names for those who give none
         self._talks: Deque[Union[Talk, Step]] = deque()
-        self._usable: Set[Tuple[str, ...]] = set()  # choices that the model has accepted
         self._took_s: Deque[float] = deque(maxlen=REMEMBERED)
         self._changed = threading.Condition()
         self._closed = False
@@ -78,12 +77,12 @@ class Batcher:
         ask = Ask(self._prepare(frame) if self._prepare else frame, question, deadline_mono_s, asked_s)
         with self._changed:
             caller = caller or f"stranger {next(self._strangers)}"
-            crowded = self._asks.make_room(caller) if len(self._asks) >= self._max_queue else None
-            self._admit(len(self._asks), self._max_queue)
+            self._admit(0, 1)
             older = self._asks.add(caller, ask, places)
+            crowded = self._asks.crowd_out(caller) if len(self._asks) > self._max_queue else None
             self._changed.notify()
         if crowded is not None:
-            crowded.settle(BusyError("the queue is full, and others have fewer requests in it"))
+            crowded.settle(BusyError(f"{self._max_queue} requests wait already, and no other caller has more of them"))
         if older is not None:
             older.settle(LateError("a newer request of the same caller took its place"))
         return ask.result()
@@ -94,7 +93,7 @@ class Batcher:
         Raises:
             As choose(); a deadline that passes in the middle of an answer raises LateError there.
         """
-        talk = Talk(frame, prompt, max_tokens, deadline_mono_s)
+        talk = Talk(self._prepare(frame) if self._prepare else frame, prompt, max_tokens, deadline_mono_s)
         with self._changed:
             self._admit(sum(isinstance(other, Talk) for other in self._talks), MAX_TALKS)
             self._talks.append(talk)
@@ -163,13 +162,11 @@ class Batcher:
         return asks
 
     def _acceptable(self, ask: Ask) -> bool:
-        if ask.question.words not in self._usable:
-            try:
-                self._vlm.check_choices(ask.question.words)
-            except Exception as err:  # delivered, whatever it is: this thread must live
-                ask.settle(err)
-                return False
-            self._usable.add(ask.question.words)
+        try:
+            self._vlm.check_choices(ask.question.words)
+        except Exception as err:  # delivered, whatever it is: this thread must live
+            ask.settle(err)
+            return False
         return True
 
     def _answer(self, asks: Sequence[Ask]) -> None:

@@ -18,11 +18,10 @@ from torch import Tensor
 from duck_protection.vlm import pixels
 from duck_protection.vlm.graphs import Capture, Recorded, Tensors
 from duck_protection.vlm.kept import KeptPictures, KeptPrefixes, same
-from duck_protection.vlm.optimisations import Optimisations
+from duck_protection.vlm.optimisations import BATCHES, Optimisations
 from duck_protection.vlm.prompts import Asked, Prompts
 from duck_protection.vlm.steps import Steps
 
-BATCHES = (1, 2, 4, 8, 16)
 BUCKETS = (16, 32, 48, 64, 96, 128)  # tokens after the picture: the road's question has about 55 with Qwen2's tokenizer
 KEPT_PICTURES = 4  # of 15 MB each with FastVLM-7B
 

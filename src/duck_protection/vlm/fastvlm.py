@@ -19,15 +19,13 @@ from duck_protection.question import Question
 from duck_protection.verdict import Identity, Reply, Timings
 from duck_protection.vlm import chatml
 from duck_protection.vlm.base import AnswerError, ChoiceError
-from duck_protection.vlm.optimisations import ALL, Optimisations
-from duck_protection.vlm.prompts import Prompts
+from duck_protection.vlm.optimisations import ALL, BATCHES, Optimisations
+from duck_protection.vlm.prompts import REMEMBERED, Prompts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from duck_protection.vlm.checkpoints import Checkpoint
-
-BATCHES = (1, 2, 4, 8, 16)  # sizes that get graphs on a GPU
 
 
 class FastVlm:
@@ -187,19 +185,19 @@ class FastVlm:
 
     def _ids_of(self, words: Tuple[str, ...]) -> List[int]:
         if words not in self._choice_ids:
-            with self._prompts.reading:
-                tokens = [chatml.plain_ids(self._tokenizer, word) for word in words]
+            tokens = [chatml.plain_ids(self._tokenizer, word) for word in words]
             longer = [word for word, ids in zip(words, tokens) if len(ids) != 1]
             if not words or longer:
                 raise ChoiceError(f"choices must be single tokens of {self._checkpoint.name}, not: {longer or 'none'}")
             if len({ids[0] for ids in tokens}) != len(words):
                 raise ChoiceError(f"choices must be distinct, are {list(words)}")
+            if len(self._choice_ids) >= REMEMBERED:
+                self._choice_ids.clear()
             self._choice_ids[words] = [ids[0] for ids in tokens]
         return self._choice_ids[words]
 
     def _text(self, token: int) -> str:
-        with self._prompts.reading:
-            return str(self._tokenizer.decode([token], skip_special_tokens=False))
+        return str(self._tokenizer.decode([token], skip_special_tokens=False))
 
 
 @contextmanager

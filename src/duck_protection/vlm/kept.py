@@ -5,7 +5,6 @@ every pixel is; a frame that its owner may still change is copied; memory is bou
 """
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
@@ -17,25 +16,21 @@ COARSE = 37  # pixels between those that are compared first: two camera pictures
 
 
 class KeptPictures:
-    """Keys and values up to a picture's end, of the last few pictures. Several threads may ask and keep."""
+    """Keys and values up to a picture's end, of the last few pictures."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
+        self._most = most
         self._kept: Deque[Tuple[np.ndarray, Tensor]] = deque(maxlen=most)
 
     def of(self, frame: np.ndarray) -> Optional[Tensor]:
         """This picture's, (layers, 2, 1, kv heads, tokens, head width); None when it is not kept."""
-        with self._lock:
-            kept = list(self._kept)
-        return next((one for other, one in reversed(kept) if same(other, frame)), None)
+        return next((one for other, one in reversed(self._kept) if same(other, frame)), None)
 
     def keep(self, frames: Sequence[np.ndarray], kept: Tensor) -> List[Tensor]:
         """Remembers the last of them, and gives each one's (copies: a graph's next replay overwrites its own)."""
         own = [kept[:, :, row : row + 1].clone() for row in range(len(frames))]
         last = list(zip(frames, own))[-self._most :]
-        copies = [(frame.copy() if frame.flags.writeable else frame, one) for frame, one in last]
-        with self._lock:
-            self._kept.extend(copies)
+        self._kept.extend((frame.copy() if frame.flags.writeable else frame, one) for frame, one in last)
         return own
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+BATCHES = (1, 2, 4, 8, 16)  # sizes that get graphs on a GPU
+
 
 @dataclass(frozen=True)
 class Optimisations:

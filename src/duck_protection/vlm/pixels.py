@@ -39,7 +39,7 @@ def resized(frame: Tensor, side_px: int) -> Tensor:
 
 class Uploader:
     """Frames to squares on the model's device. Buffers are pinned and kept, one for each place in a batch: they may be
-    written again only when the batch's answer has been read, which is when choose() returns."""
+    written again once a blocking copy to the same device has followed, which FastPath makes of every batch's tokens."""
 
     def __init__(self, side_px: int, device: torch.device) -> None:
         self._side_px, self._device = side_px, device

@@ -6,7 +6,6 @@ appendix D.1: before or after, with probability 0.5). Knows no torch.
 """
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, Tuple
 
@@ -28,7 +27,7 @@ class Asked:
 
 
 class Prompts:
-    """Cuts prompts; several threads may ask.
+    """Cuts prompts. One thread at a time, as base.Vlm.
 
     Args:
         image_tokens: How many tokens a picture has.
@@ -38,7 +37,6 @@ class Prompts:
     def __init__(self, tokenizer: Tokenizer, image_tokens: int, most_tokens: int, *, image_first: bool = True) -> None:
         self._tokenizer, self._image_tokens, self._most = tokenizer, image_tokens, most_tokens
         self.image_first = image_first
-        self.reading = threading.Lock()  # tokenizers raise when one thread sets a flag while another encodes
         self.end = chatml.special_id(tokenizer, chatml.END)
         self._known: Dict[Tuple[str, bool], Asked] = {}
 
@@ -55,8 +53,7 @@ class Prompts:
         known = self._known.get(key)
         if known is not None:
             return known
-        with self.reading:
-            before, after = chatml.around(self._tokenizer, prompt, image_first=key[1])
+        before, after = chatml.around(self._tokenizer, prompt, image_first=key[1])
         length = len(before) + self._image_tokens + len(after)
         if length > self._most:
             raise AnswerError(f"the prompt has {length} tokens, at most {self._most} fit this model")

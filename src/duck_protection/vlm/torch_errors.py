@@ -4,6 +4,7 @@ Answers: is this one a full memory, or a model that failed? Promise: an error th
 """
 from __future__ import annotations
 
+import traceback
 from contextlib import contextmanager
 from typing import Iterator, Optional
 
@@ -14,7 +15,7 @@ from duck_protection.vlm.base import AnswerError, MemoryFullError
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turns torch's errors into VlmErrors; after a full memory, what is cached is given back first."""
+    """Turns torch's errors into VlmErrors; after a full memory, what the failed attempt held is given back first."""
     error: Optional[BaseException] = None
     try:
         yield
@@ -25,6 +26,7 @@ def mapped_errors() -> Iterator[None]:
             raise AnswerError(f"the model failed: {err}") from err
         error = err
     if error is not None:
+        traceback.clear_frames(error.__traceback__)  # their tensors would outlive it, and fill the next attempt too
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise MemoryFullError(f"the device is out of memory: {error}") from error

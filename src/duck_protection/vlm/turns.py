@@ -36,13 +36,17 @@ class Turns(Generic[Item]):
         self._size -= 1
         return mine.popleft()
 
-    def make_room(self, caller: str) -> Optional[Item]:
-        """The oldest request of whoever has most waiting, taken out, if that is more than this caller would have."""
-        greediest = max(self._callers, key=lambda name: len(self._callers[name]), default=caller)
-        if len(self._callers.get(greediest, ())) <= len(self._callers.get(caller, ())) + 1:
-            return None
+    def crowd_out(self, caller: str) -> Item:
+        """Takes one out, because this caller's newest request is one too many: the oldest of whoever has most waiting,
+        if that is more than this caller has, else the newest itself."""
+        greediest = max(self._callers, key=lambda name: len(self._callers[name]))
         self._size -= 1
-        return self._callers[greediest].popleft()
+        if len(self._callers[greediest]) > len(self._callers[caller]):
+            return self._callers[greediest].popleft()
+        newest = self._callers[caller].pop()
+        if not self._callers[caller]:
+            del self._callers[caller]
+        return newest
 
     def take(self, most: int) -> List[Item]:
         """So many at most, in turn; a caller that has more waiting goes to the end of the line."""

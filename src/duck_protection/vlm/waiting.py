@@ -1,7 +1,8 @@
 """What can wait for the model's thread: a verdict, a free answer, a step of somebody else's.
 
-Promise: each is settled exactly once, with what the model gave or with an error, and whoever waits for it waits no
-longer than its deadline. All times are on the monotonic clock.
+Promise: each is settled exactly once, with what the model gave or with an error, and whoever waits for a verdict or a
+free answer waits no longer than its deadline. A step has none: whoever brings it has clients with their own. All times
+are on the monotonic clock.
 """
 from __future__ import annotations
 
