@@ -177,13 +177,18 @@ def _remote_server(bed: Bed) -> None:
     bed.people()
 
 
-def _two_machines(bed: Bed) -> None:
+def _two_machines(bed: Bed, link: str = "false", **arguments: object) -> None:
     bed.part = Network(bed.stack, bed.folder)
     bed.ledger.one_link = False
     bed.start_master(host=ROBOT_IP)
-    _workstation(bed, *bed.part.there)
-    bed.launch("robot.launch")
+    _workstation(bed, *bed.part.there, **arguments)
+    bed.launch("robot.launch", link=link)
     bed.people()
+
+
+def _paced(bed: Bed) -> None:
+    """Two machines, and link_node sends only as many pictures as come back judged."""
+    _two_machines(bed, "true", camera="link_node")
 
 
 def _two_clocks(bed: Bed) -> None:
@@ -205,6 +210,6 @@ def _small_disk(bed: Bed) -> None:
 
 BEDS: Dict[str, Callable[[Bed], None]] = {
     "whole": _whole, "raw camera": _raw, "follower": _follower, "lying model": _lying_model,
-    "remote server": _remote_server, "two machines": _two_machines, "two clocks": _two_clocks,
+    "remote server": _remote_server, "two machines": _two_machines, "paced": _paced, "two clocks": _two_clocks,
     "small disk": _small_disk,
 }  # fmt: skip

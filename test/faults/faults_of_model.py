@@ -136,6 +136,8 @@ FAULTS: List[Fault] = [
     _service("wrong md5 sum", wrong_type, quarter=True),
     _network("cut for 2 s", LOST, 2.0, to_work=CUT, to_robot=CUT),
     _network("cut for 12 s", LOST, 12.0, True, to_work=CUT, to_robot=CUT),
+    Fault("network: cut for 12 s, pictures paced", "network", "paced", LOST, network(to_work=CUT, to_robot=CUT), 12.0,
+          quarter=True),
     _network("half open, robot to workstation cut", LOST, 2.0, True, to_work=CUT),
     _network("half open, workstation to robot cut", LOST, 2.0, to_robot=CUT),
     _network("loses 5 % of packets", UNSURE, 3.0, to_work={"loss": 0.05}, to_robot={"loss": 0.05}),

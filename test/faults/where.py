@@ -13,12 +13,12 @@ from typing import List
 
 def before(bed: str) -> List[str]:
     """The words in front of the bed's process."""
-    return {"two machines": ["unshare", "-n"], "small disk": ["unshare", "-m"]}.get(bed, [])
+    return {"two machines": ["unshare", "-n"], "paced": ["unshare", "-n"], "small disk": ["unshare", "-m"]}.get(bed, [])
 
 
 def missing(bed: str) -> str:
     """Why the bed cannot stand on this machine; empty when it can."""
-    if bed == "two machines":
+    if bed in ("two machines", "paced"):
         return _no_namespaces()
     if bed == "small disk" and os.geteuid() != 0:
         return "mounting a small disk needs root"

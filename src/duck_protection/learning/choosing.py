@@ -1,7 +1,8 @@
 """Chooses thresholds from readings whose truth is known: as biased to STOP as needed, as little as possible.
 
-Promise: under the thresholds returned no reading that deserved STOP, but for those explicitly forgiven, is judged CLEAR,
-if any thresholds in reach can do that; among those that can, the cheapest by COSTS, and among equals the most careful.
+Promise: under the thresholds returned no reading that deserved STOP, but for those explicitly forgiven, is judged
+CLEAR, if any thresholds in reach can do that; among those that can, the cheapest by COSTS, and among equals the most
+careful.
 """
 from __future__ import annotations
 

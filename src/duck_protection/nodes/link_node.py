@@ -17,6 +17,7 @@ import rospy
 from sensor_msgs.msg import CompressedImage
 
 from duck_protection.msg import DuckVerdict
+from duck_protection.nodes.links import LinkWatch
 from duck_protection.nodes.ros_node import every, run_node
 from duck_protection.pacing import Pace, Pacer
 from duck_protection.settings import settings_from
@@ -35,7 +36,8 @@ class LinkNode:
         self._newest: Optional[CompressedImage] = None
         self._said = 0
         self._out = rospy.Publisher("~image/compressed", CompressedImage, queue_size=1, tcp_nodelay=True)
-        rospy.Subscriber("~verdict", DuckVerdict, self._hear, queue_size=20, tcp_nodelay=True)
+        verdicts = rospy.Subscriber("~verdict", DuckVerdict, self._hear, queue_size=20, tcp_nodelay=True)
+        LinkWatch(verdicts).start()  # they cross the same network
         rospy.Subscriber("~image/compressed_in", CompressedImage, self._take, queue_size=1,
                          buff_size=BUFFER_BYTES, tcp_nodelay=True)  # fmt: skip
 
