@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional
+
+from ros_processes import free_port
 
 from duck_protection.comparison.__main__ import KEY_VARIABLE
 from duck_protection.comparison.__main__ import main as compare
@@ -37,20 +38,24 @@ def against_llama(folder: Path, more: List[str]) -> Dict[str, Any]:
     os.environ[KEY_VARIABLE] = KEY
     tokenizer = Tokenizer.from_file(f"{DUCKLING}/tokenizer.json")
     with tempfile.TemporaryDirectory() as made, llama.llama_server(Path(made), tokenizer) as client:
-        compare(["all", "--a", client.url, "--b", DUCKLING, "--out", str(folder), *more])
+        _compare(folder, ["--a", client.url, "--b", DUCKLING, *more])
     return _answer(folder)
 
 
 def against_ours(folder: Path, more: List[str]) -> Dict[str, Any]:
     """The duckling behind our server as the system in use, the duckling in process as the candidate."""
     os.environ.pop(KEY_VARIABLE, None)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     start = f"{sys.executable} -m duck_protection.server --model {DUCKLING} --port {port}"
     url = f"http://127.0.0.1:{port}"
-    compare(["all", "--a", url, "--a-start", start, "--b", DUCKLING, "--out", str(folder), *more])
+    _compare(folder, ["--a", url, "--a-start", start, "--b", DUCKLING, *more])
     return _answer(folder)
+
+
+def _compare(folder: Path, arguments: List[str]) -> None:
+    """All phases into the folder; what an earlier run left there is never read in the place of a failed one's."""
+    if compare(["all", "--out", str(folder), *arguments]):
+        raise SystemExit(f"bench comparison: ./run compare failed, nothing read from {folder}")
 
 
 def _answer(folder: Path) -> Dict[str, Any]:
