@@ -15,6 +15,7 @@ from duck_protection.comparison import crowd, prompts
 from duck_protection.comparison.bench import Bench, Plan, Side
 from duck_protection.comparison.contenders import Contender, Patient
 from duck_protection.comparison.labelled import Labelled, load_labelled
+from duck_protection.comparison.meters import NoCard
 from duck_protection.comparison.starting import Started
 from duck_protection.question import Choice, Question
 from duck_protection.thresholds import book_from
@@ -72,7 +73,7 @@ def contender(vlm: Any, name: str) -> Contender:
 
 def compared(a: Contender, b: Contender, labelled: Labelled, plan: Plan = PLAN) -> Dict[str, Any]:
     sides = [Side(one, Started(None, why="not started here")) for one in (a, b)]
-    found = Bench(sides[0], sides[1], labelled, ROAD, plan).run(None, lambda _: None)
+    found = Bench(sides[0], sides[1], labelled, ROAD, plan).run(NoCard("none", sure=True), lambda _: None)
     return json.loads(json.dumps(found))
 
 

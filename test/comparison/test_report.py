@@ -13,7 +13,7 @@ from comparison_kit import folder_of, levelled
 
 from duck_protection.comparison import report, shadowing
 from duck_protection.comparison.__main__ import main
-from duck_protection.comparison.meters import open_card
+from duck_protection.comparison.meters import NoCard, open_card
 
 ROOT = Path(__file__).resolve().parents[2]
 DUCKLING = str(ROOT / "models" / "duckling")
@@ -98,8 +98,13 @@ def test_a_shadows_drive_is_counted(tmp_path: Path, folder: Path) -> None:
 
 
 def test_a_card_is_found_or_the_reason_given() -> None:
-    card, why = open_card()
-    assert (card is None) == bool(why)
+    card = open_card()
+    assert (card.about() is None) == isinstance(card, NoCard) and card.why
+
+
+def test_the_page_says_why_there_is_no_card(folder: Path) -> None:
+    bench = {**json.loads((folder / "bench.json").read_text()), "card": None, "no_card": "NVML: it is lost"}
+    assert "NVML: it is lost" in report.page(folder, {"bench": bench}, bench, [])
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)])

@@ -18,5 +18,5 @@ def test_a_comparison_that_fails_reads_nothing_of_an_earlier_one(tmp_path: Path)
     measure = {"name": "verdict_p95_ms", "a": {"value": 1.0}, "b": {"value": 2.0}}
     (tmp_path / "decision.json").write_text(json.dumps({"answer": "migrate"}))
     (tmp_path / "bench.json").write_text(json.dumps({"measures": [measure], "sides": []}))
-    with pytest.raises(SystemExit, match="./run compare failed, nothing read"):
+    with pytest.raises(SystemExit, match="compare failed, nothing read"):
         comparison.against_ours(tmp_path, ["--data", str(tmp_path)])

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Callable, ClassVar, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, ClassVar, Dict, List, Sequence, Tuple
 
 from duck_protection.comparison import crowd
 from duck_protection.comparison.contenders import Contender
 from duck_protection.comparison.labelled import Labelled
 from duck_protection.comparison.measures import HIGHER, Measure, Samples, chance_p, measured
-from duck_protection.comparison.meters import Card, load_average, taken_by
+from duck_protection.comparison.meters import AnyCard, load_average, taken_by
 from duck_protection.comparison.scoring import CHANCE_P
 from duck_protection.comparison.starting import Started
 from duck_protection.comparison.timing import Words, verdict, words
@@ -88,7 +88,7 @@ class Bench:
         taken = {*self._numbers, *self._spare}
         self._pictures = {number: decode(self._frames.files[number].read_bytes()) for number in taken}
 
-    def run(self, card: Optional[Card], say: Say) -> Dict[str, Any]:
+    def run(self, card: AnyCard, say: Say) -> Dict[str, Any]:
         """The content of bench.json."""
         before = load_average()
         self._warm_up()
@@ -100,7 +100,7 @@ class Bench:
         memory = [self._memory(side, card) for side in self._sides]
         self._crowds(say)
         load = {"before": before, "after": load_average()}
-        return {**self._about(), "load_average": load, "card": card.about() if card else None, **self._results(memory)}
+        return {**self._about(), "load_average": load, "card": card.about(), **self._results(memory)}
 
     def _warm_up(self) -> None:
         for side in self._sides:
@@ -111,7 +111,7 @@ class Bench:
     def _ask(self, side: Side, number: int) -> Tuple[float, Reading]:
         return verdict(side.contender, self._pictures[number], self._frames.level(number), self._question)
 
-    def _turn(self, side: Side, part: Sequence[int], block: int, card: Optional[Card]) -> None:
+    def _turn(self, side: Side, part: Sequence[int], block: int, card: AnyCard) -> None:
         """One block of one side: verdicts, one by one, with the card's energy; then free answers."""
         before_j = _energy_j(side, card)
         for number in part:
@@ -122,7 +122,7 @@ class Bench:
         talked = self._spare[block * self._plan.answers :][: self._plan.answers]
         side.words += [words(side.contender, self._pictures[number]) for number in talked]
 
-    def _memory(self, side: Side, card: Optional[Card]) -> Dict[str, Any]:
+    def _memory(self, side: Side, card: AnyCard) -> Dict[str, Any]:
         """What it takes after it has worked. A model in process was measured in a process of its own."""
         taken = side.started.taken or taken_by(side.started.pid, card)
         return {"start_s": side.started.start_s, "start_why": side.started.why, **asdict(taken)}
@@ -170,7 +170,7 @@ class Bench:
         return {"clients": clients, **both.plain(), **failed}
 
 
-def _energy_j(side: Side, card: Optional[Card]) -> float:
+def _energy_j(side: Side, card: AnyCard) -> float:
     """NaN where the card does not tell, or is not the one that this contender uses."""
-    told = card.energy_j() if card is not None and side.contender.here else None
+    told = card.energy_j() if side.contender.here else None
     return math.nan if told is None else told

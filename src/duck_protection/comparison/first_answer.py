@@ -13,8 +13,8 @@ from duck_protection.vlm.base import VlmError
 
 def main(where: str, device: str, dtype: str) -> int:
     """The exit code; the last line of stdout is JSON, or the last line of stderr says what is wrong."""
-    card, _ = open_card()
-    before_mib = card.used_mib() if card else 0.0
+    card = open_card(device)
+    before_mib = card.used_mib()
     try:
         from duck_protection.vlm.fastvlm import FastVlm
 
@@ -25,8 +25,9 @@ def main(where: str, device: str, dtype: str) -> int:
     answered_s = time.monotonic()
     taken = taken_by(os.getpid(), card)
     card_mib, why = taken.card_mib, taken.why
-    if card is not None and card_mib is None:
-        card_mib, why = card.used_mib() - before_mib, "the whole card's growth while this model was loaded"
+    after_mib = card.used_mib()
+    if card_mib is None and before_mib is not None and after_mib is not None:
+        card_mib, why = after_mib - before_mib, "the whole card's growth while this model was loaded"
     told = {"resident_mib": taken.resident_mib, "card_mib": card_mib, "why": why}
     print(json.dumps({**told, "leaving_s": time.monotonic() - answered_s}))
     return 0

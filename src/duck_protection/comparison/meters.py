@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 from urllib.parse import urlsplit
 
 import psutil
 
 MIB = 1024**2
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class Card:
         library: The pynvml module, or anything that speaks like it; initialised.
     """
 
+    why = "the card does not name this process"  # where used_by_mib() knows nothing
+
     def __init__(self, library: Any, number: int = 0) -> None:
         self._library = library
         self._handle = library.nvmlDeviceGetHandleByIndex(number)
 
-    def about(self) -> Dict[str, Any]:
+    def about(self) -> Optional[Dict[str, Any]]:
         """Name, driver and memory, for the report."""
         total = self._library.nvmlDeviceGetMemoryInfo(self._handle).total
         return {
@@ -53,7 +56,7 @@ class Card:
         except self._library.NVMLError:
             return None
 
-    def used_mib(self) -> float:
+    def used_mib(self) -> Optional[float]:
         """By everybody."""
         return float(self._library.nvmlDeviceGetMemoryInfo(self._handle).used) / MIB
 
@@ -67,20 +70,74 @@ class Card:
         return sum(known) / MIB if known else None
 
 
-def open_card() -> tuple[Optional[Card], str]:
-    """This machine's first NVIDIA card; without one None and why."""
+@dataclass(frozen=True)
+class NoCard:
+    """In the place of a card that cannot be asked.
+
+    Args:
+        why: For people.
+        sure: There is no card in this machine, so that nothing of it can be taken; else nothing is known.
+    """
+
+    why: str
+    sure: bool
+
+    def about(self) -> Optional[Dict[str, Any]]:
+        """None."""
+        return None
+
+    def energy_j(self) -> Optional[float]:
+        """None."""
+        return None
+
+    def used_mib(self) -> Optional[float]:
+        """Nothing of no card; None where it is not known."""
+        return 0.0 if self.sure else None
+
+    def used_by_mib(self, _: Sequence[int]) -> Optional[float]:
+        """As used_mib()."""
+        return self.used_mib()
+
+
+AnyCard = Union[Card, NoCard]
+
+
+def open_card(device: str = "auto", library: Any = None) -> AnyCard:
+    """The NVIDIA card that a model on this device would use.
+
+    Args:
+        device: "cuda:N" is the card number N among CUDA_VISIBLE_DEVICES; every other word the first one.
+        library: As Card's, but not initialised; None: pynvml.
+    """
+    if library is None:
+        try:
+            import pynvml as library
+        except ImportError:
+            return NoCard("nvidia-ml-py is not installed: nothing is known of a card", sure=False)
     try:
-        import pynvml
+        library.nvmlInit()
+        if not library.nvmlDeviceGetCount():
+            return NoCard("no NVIDIA card here", sure=True)
+        return Card(library, _number(device))
+    except library.NVMLError as err:
+        nothing = (library.NVML_ERROR_LIBRARY_NOT_FOUND, library.NVML_ERROR_DRIVER_NOT_LOADED)
+        absent = getattr(err, "value", None) in nothing
+        return NoCard(f"no NVIDIA card here ({err})" if absent else f"NVML: {err}, asked for {device}", absent)
+    except ValueError:
+        return NoCard(f"{device} among {VISIBLE}={os.environ.get(VISIBLE)} is no number of a card", sure=False)
 
-        pynvml.nvmlInit()
-        return Card(pynvml), ""
-    except ImportError:
-        return None, "nvidia-ml-py is not installed"
-    except pynvml.NVMLError as err:
-        return None, f"no NVIDIA card here ({err})"
+
+def _number(device: str) -> int:
+    """NVML's number of the card that CUDA calls so; ValueError where that cannot be told."""
+    kind, _, told = device.partition(":")
+    number = int(told) if kind == "cuda" and told else 0
+    seen = [one for one in os.environ.get(VISIBLE, "").split(",") if one]
+    if seen and number >= len(seen):
+        raise ValueError(device)
+    return int(seen[number]) if seen else number
 
 
-def taken_by(pid: Optional[int], card: Optional[Card]) -> Taken:
+def taken_by(pid: Optional[int], card: AnyCard) -> Taken:
     """What a process and its children have now."""
     if pid is None:
         return Taken(None, None, "its process is not on this machine, or cannot be seen from here")
@@ -89,10 +146,8 @@ def taken_by(pid: Optional[int], card: Optional[Card]) -> Taken:
         resident = sum(one.memory_info().rss for one in family) / MIB
     except psutil.Error as err:
         return Taken(None, None, f"process {pid} cannot be measured: {err}")
-    if card is None:
-        return Taken(resident, 0.0)  # no card in this machine: nothing of it is taken
     used = card.used_by_mib([one.pid for one in family])
-    return Taken(resident, used, "" if used is not None else "the card does not name this process")
+    return Taken(resident, used, "" if used is not None else card.why)
 
 
 def listener(url: str) -> Optional[int]:

@@ -24,7 +24,7 @@ from duck_protection.comparison.deciding import decide
 from duck_protection.comparison.evidence import evidence
 from duck_protection.comparison.framework import framework_from
 from duck_protection.comparison.labelled import Labelled, load_labelled
-from duck_protection.comparison.meters import open_card
+from duck_protection.comparison.meters import NoCard, open_card
 from duck_protection.comparison.starting import Started, start_model, started_server
 from duck_protection.learning.evaluate import write_record
 from duck_protection.question import Question, questions_from
@@ -79,7 +79,7 @@ class Run:
     def bench(self, sides: Sequence[Where], asked: Asked, plan: Plan) -> None:
         """Phase 2: bench.json."""
         labelled, question = _labelled(asked), self._question(asked, sides[1])
-        card, why = open_card()
+        card = open_card(sides[1].device)  # one word of the command for both
         with ExitStack() as stack:
             started = [stack.enter_context(_started(side)) for side in sides]
             contenders = [stack.enter_context(_opened(side)) for side in sides]
@@ -87,7 +87,7 @@ class Run:
                 contender.vlm.check_choices(question.words)
             pair = [Side(*both) for both in zip(contenders, started)]
             found = Bench(pair[0], pair[1], labelled, question, plan).run(card, _say)
-        self._write("bench", {**_told_apart(found), "no_card": why})
+        self._write("bench", {**_told_apart(found), "no_card": card.why if isinstance(card, NoCard) else ""})
         print(terminal.bench_table(found))
 
     def decide(self, config: Path) -> None:
