@@ -15,7 +15,6 @@ import numpy as np
 
 from duck_protection.comparison.intervals import SEED, Interval, share
 from duck_protection.learning.choosing import COSTS, Reading, choose_thresholds
-from duck_protection.learning.evaluate import Score, score
 from duck_protection.question import Question
 from duck_protection.verdict import Level, Thresholds, judge
 
@@ -34,7 +33,6 @@ class Marks:
         chance_p: Share of shuffled truths on which the same answers do as well, by balanced accuracy.
         calibration_error: Of P(CLEAR): mean distance between what was said and what was so, over ten bins.
         bins: Of P(CLEAR): middle said, share that was CLEAR, frames.
-        judged: Under thresholds of other frames; None when there was nothing to choose them from.
         cost: A frame's, by learning/choosing.COSTS, as judged (else as likeliest); UNKNOWN costs what STOP costs.
     """
 
@@ -48,7 +46,6 @@ class Marks:
     calibration_error: float
     bins: List[Dict[str, float]]
     cost: float
-    judged: Optional[Score]
     stop_recall: Interval
     stop_judged_clear: Interval
     false_stops: Interval
@@ -121,7 +118,6 @@ def marks(
         calibration_error=error,
         bins=bins,
         cost=float(_costs(truth, acted).mean()),
-        judged=score(readings, question, thresholds) if thresholds else None,
         stop_recall=share(acted[stop] == Level.STOP, places[stop]),
         stop_judged_clear=share(acted[stop] == Level.CLEAR, places[stop]),
         false_stops=share(acted[clear] == Level.STOP, places[clear]),
