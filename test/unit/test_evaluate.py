@@ -101,7 +101,7 @@ def test_a_record_replaces_its_own_kind_and_is_read_back(tmp_path: Path) -> None
     chosen = Thresholds(0.2, 0.93, 0.05)
     for model, limits in (("duckling", Thresholds(0.3, 0.6, 0.1)), ("other", chosen), ("duckling", chosen)):
         eyes = Identity(model, EYES.revision, EYES.dtype, EYES.backend)
-        evaluate.write_record(file, evaluate.record(eyes, QUESTION, limits, 100, "2026-01-01"))
+        evaluate.write_record(file, evaluate.record(eyes, QUESTION.key, limits, 100, "2026-01-01"))
     assert file.read_text().startswith("# Why this file exists.\n")
     entries = yaml.safe_load(file.read_text())
     assert [entry["model"] for entry in entries] == ["other", "duckling"]
@@ -125,5 +125,5 @@ def test_only_a_share_can_be_forgiven(share: float) -> None:
 
 
 def test_a_record_tells_what_was_forgiven() -> None:
-    assert evaluate.record(EYES, QUESTION, Thresholds(0.2, 0.9, 0.1), 10, "today", 0.0025)["forgiven"] == 0.0025
-    assert "forgiven" not in evaluate.record(EYES, QUESTION, Thresholds(0.2, 0.9, 0.1), 10, "today")
+    assert evaluate.record(EYES, QUESTION.key, Thresholds(0.2, 0.9, 0.1), 10, "today", 0.0025)["forgiven"] == 0.0025
+    assert "forgiven" not in evaluate.record(EYES, QUESTION.key, Thresholds(0.2, 0.9, 0.1), 10, "today")

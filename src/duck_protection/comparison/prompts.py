@@ -23,9 +23,9 @@ from duck_protection.comparison.labelled import Labelled
 from duck_protection.comparison.scoring import costs, judged, likeliest, marks, thresholds_from
 from duck_protection.comparison.sheet import Shown, sheet
 from duck_protection.learning.choosing import Reading
-from duck_protection.learning.evaluate import read
+from duck_protection.learning.evaluate import read, record
 from duck_protection.question import Question
-from duck_protection.verdict import Level
+from duck_protection.verdict import Identity, Level, Thresholds
 from duck_protection.vlm.base import ChoiceError
 
 SHOWN = 16  # frames on a sheet
@@ -63,11 +63,11 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     heard: List[Heard] = []
     contenders: List[Dict[str, Any]] = []
-    with (folder / "readings.jsonl").open("w", encoding="utf-8") as record:
+    with (folder / "readings.jsonl").open("w", encoding="utf-8") as file:
         for opener in openers:
             with opener() as contender:
                 name = _unlike(contender.name, [one["name"] for one in contenders])
-                here = [_heard(contender, name, labelled, question, record, say) for question in questions.values()]
+                here = [_heard(contender, name, labelled, question, file, say) for question in questions.values()]
                 known = [one for one in here if isinstance(one, Heard)]
                 refused = [one for one in here if isinstance(one, dict)]
                 about = {**contender.about(), "name": name, "refused": refused, "best": _best(known, labelled)}
@@ -84,7 +84,7 @@ def run(
 
 
 def _heard(
-    contender: Contender, name: str, labelled: Labelled, question: Question, record: Any, say: Say
+    contender: Contender, name: str, labelled: Labelled, question: Question, file: Any, say: Say
 ) -> Heard | Dict[str, Any]:
     """The readings' marks; or, where the model cannot be asked this question, why."""
     say(f"{name}: {question.key}")
@@ -105,7 +105,7 @@ def _heard(
     levels = tuple(judged(reading, question, thresholds) for reading in reported)
     for number, reading, level in zip(labelled.reporting, reported, levels):
         line = _line(labelled.frames.labels[number]["file"], reading, question, level)
-        record.write(json.dumps({"contender": name, **line}) + "\n")
+        file.write(json.dumps({"contender": name, **line}) + "\n")
     spent = costs(chosen, question, thresholds)
     return Heard(name, question, levels, spent, on_choosing.better_than_chance, row)
 
@@ -143,16 +143,15 @@ def records(found: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
     A word that a server writes has no probability that a threshold could mean.
     """
-    names = ("model", "revision", "dtype", "backend")
-    today = datetime.date.today().isoformat()
+    today, n = datetime.date.today().isoformat(), found["data"]["choosing"]
     rows = {(row["contender"], row["question"]): row for row in found["rows"]}
-    return [
-        {**{name: one[name] for name in names}, "question": one["best"],
-         **{key: round(value, 4) for key, value in rows[one["name"], one["best"]]["thresholds"].items()
-            if key != "calibrated"}, "n": found["data"]["choosing"], "date": today}
-        for one in found["contenders"]
-        if one["best"] and not one["written"] and rows[one["name"], one["best"]]["thresholds"]
-    ]  # fmt: skip
+    lines = []
+    for one in found["contenders"]:
+        limits = rows[one["name"], one["best"]]["thresholds"] if one["best"] and not one["written"] else None
+        if limits:
+            who = Identity(one["model"], one["revision"], one["dtype"], one["backend"])
+            lines.append(record(who, one["best"], Thresholds(**limits), n, today))
+    return lines
 
 
 def _unlike(name: str, others: Sequence[str]) -> str:

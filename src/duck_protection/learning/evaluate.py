@@ -100,12 +100,16 @@ def table(name: str, result: Score) -> str:
 
 
 def record(
-    identity: Identity, question: Question, thresholds: Thresholds, n: int, date: str, forgiven: float = 0.0
+    identity: Identity, question: str, thresholds: Thresholds, n: int, date: str, forgiven: float = 0.0
 ) -> Dict[str, Any]:
-    """A line of config/thresholds.yaml; forgiven: the share of STOPs that had no say, told where it is not nothing."""
+    """A line of config/thresholds.yaml, about a question's key.
+
+    Args:
+        forgiven: The share of STOPs that had no say, told where it is not nothing.
+    """
     limits = {key: round(float(getattr(thresholds, key)), 4) for key in ("stop_at", "clear_at", "max_off_mass")}
     told = {"forgiven": forgiven} if forgiven else {}
-    return {**asdict(identity), "question": question.key, **limits, **told, "n": n, "date": date}
+    return {**asdict(identity), "question": question, **limits, **told, "n": n, "date": date}
 
 
 def write_record(file: Path, entry: Dict[str, Any]) -> None:
@@ -155,7 +159,7 @@ def main() -> None:
     for name, result in {"validation": score(validated, question, thresholds), **results}.items():
         print(table(name, result))
     today = datetime.date.today().isoformat()
-    entry = record(vlm.identity, question, thresholds, len(validated), today, args.forgive)
+    entry = record(vlm.identity, question.key, thresholds, len(validated), today, args.forgive)
     print(json.dumps(entry))
     if args.write_thresholds:
         write_record(args.write_thresholds, entry)
