@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from comparison_kit import folder_of, levelled
 
-from duck_protection.comparison import report, shadowing
+from duck_protection.comparison import report, shadowing, terminal
 from duck_protection.comparison.__main__ import main
+from duck_protection.comparison.framework import MEASURES, OF_SIDE
 from duck_protection.comparison.meters import NoCard, open_card
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +101,26 @@ def test_a_shadows_drive_is_counted(tmp_path: Path, folder: Path) -> None:
 def test_a_card_is_found_or_the_reason_given() -> None:
     card = open_card()
     assert (card.about() is None) == isinstance(card, NoCard) and card.why
+
+
+def test_plots_of_more_than_two_contenders_say_that_they_show_two(folder: Path) -> None:
+    prompts = json.loads((folder / "prompts.json").read_text())
+    said = "of the first two of 3 contenders"
+    assert said not in report.page(folder, {"prompts": prompts}, prompts, [])
+    third = {**prompts["contenders"][0], "name": "a third"}
+    more = {**prompts, "contenders": [{**one, "best": "road@1"} for one in (*prompts["contenders"], third)]}
+    page = report.page(folder, {"prompts": more}, more, [])
+    assert page.count(said) == 4, "two captions, and two texts for screen readers"
+
+
+def test_what_a_side_takes_stands_in_every_table(folder: Path) -> None:
+    bench = json.loads((folder / "bench.json").read_text())
+    page, summary = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    for key, name in OF_SIDE.items():
+        kind, shown = MEASURES[name], terminal.plain(bench["sides"][0][key], MEASURES[name].unit)
+        assert re.search(rf"<td>{kind.label}</td><td>{re.escape(shown)}</td>", page)
+        assert f"| {kind.label} | {shown} |" in summary
+        assert re.search(rf"^{name} +{re.escape(shown)} ", terminal.bench_table(bench), re.MULTILINE)
 
 
 def test_the_page_says_why_there_is_no_card(folder: Path) -> None:

@@ -85,8 +85,8 @@ def _pair(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{side}", required=True, metavar="URL-or-MODEL", help=what)
         parser.add_argument(f"--{side}-start", default="", metavar="COMMAND", help="starts its server: start-up time")
         parser.add_argument(f"--{side}-pid", type=int, metavar="PID", help="its process, when the port hides it")
-    for name, kind in (("blocks", int), ("block", int), ("warm", int), ("answers", int), ("windows", int)):
-        parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)
+    for name in ("blocks", "block", "warm", "answers", "windows"):
+        parser.add_argument(f"--{name}", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--window-s", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="a tenth of the measurements: to see that it works")
 

@@ -43,11 +43,6 @@ class Weighed:
     gain_most: float
     why: str
 
-    @property
-    def known(self) -> bool:
-        """Whether both sides were measured."""
-        return self.a is not None and self.b is not None
-
 
 @dataclass(frozen=True)
 class Decision:
@@ -124,12 +119,12 @@ def _answer(
         return NOT_YET, [*said, *(f"{b}: {_doubt(one)}" for one in unsure)]
     if broken["a"]:
         return MIGRATE, [*said, f"{b} keeps every hard limit"]
-    span = f"the weighted gain of {b} over {a} is {_span(least, most)}"
+    gain = f"the weighted gain of {b} over {a} is {span(least, most)}"
     if least >= margin:
-        return MIGRATE, [f"{span}; from {margin:g} a migration is worth its work"]
+        return MIGRATE, [f"{gain}; from {margin:g} a migration is worth its work"]
     if most < margin:
-        return STAY, [f"{span}, less than the {margin:g} from which a migration is worth its work"]
-    return NOT_YET, [f"{span}: what is missing decides whether it reaches {margin:g}"]
+        return STAY, [f"{gain}, less than the {margin:g} from which a migration is worth its work"]
+    return NOT_YET, [f"{gain}: what is missing decides whether it reaches {margin:g}"]
 
 
 def _fact(one: Checked) -> str:
@@ -150,13 +145,14 @@ def words_of(measure: str, value: Optional[Interval]) -> str:
     return MEASURES[measure].words(value.value, value.low, value.high)
 
 
-def _span(least: float, most: float) -> str:
-    return f"{least:+.3f}" if abs(most - least) < 5e-4 else f"between {least:+.3f} and {most:+.3f}"
+def span(least: float, most: float) -> str:
+    """A gain, or the two between which it lies."""
+    return f"{least:+.3f}" if abs(most - least) < 5e-4 else f"{least:+.3f} to {most:+.3f}"
 
 
 def _changes(
     answer: str, limits: Tuple[Checked, ...], weighed: Tuple[Weighed, ...], known: Evidence, frame: Framework,
-    span: Tuple[float, float],
+    gain: Tuple[float, float],
 ) -> List[str]:  # fmt: skip
     """What would have to be different for another answer."""
     changes = [
@@ -167,7 +163,7 @@ def _changes(
     changes += [f"{known.names[1]} is measured: \"{one.limit}\"" for one in unmeasured]
     changes += _speed(limits, frame)
     if not any(one.side == "b" and one.state != KEPT for one in limits):
-        changes += _turning(answer, weighed, frame, span)
+        changes += _turning(answer, weighed, frame, gain)
     return changes
 
 
@@ -180,10 +176,10 @@ def _speed(limits: Tuple[Checked, ...], frame: Framework) -> List[str]:
     ]  # fmt: skip
 
 
-def _turning(answer: str, weighed: Tuple[Weighed, ...], frame: Framework, span: Tuple[float, float]) -> List[str]:
+def _turning(answer: str, weighed: Tuple[Weighed, ...], frame: Framework, gain: Tuple[float, float]) -> List[str]:
     """For each criterion alone: the value of b at which the least gain meets the margin, where it has one."""
     criteria = {one.measure: one for one in frame.criteria}
-    lacking = frame.margin - span[0]
+    lacking = frame.margin - gain[0]
     changes = []
     for one in weighed:
         if one.b is None or one.a is None:

@@ -10,11 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
-from duck_protection.comparison.framework import MEASURES, Framework
+from duck_protection.comparison.framework import MEASURES, OF_SIDE, Framework
 from duck_protection.comparison.intervals import Interval
 
 FROM_PROMPTS = ("accuracy", "stop_recall", "stop_judged_clear", "false_stops")
-PLAIN = ("start_s", "card_mib")
 SIDES = ("a", "b")
 
 
@@ -62,7 +61,7 @@ def _of_bench(bench: Mapping[str, Any], number: int, frame: Framework) -> Dict[s
     measured = {one["name"]: one[letter] for one in bench["measures"]}
     crowds = {one["clients"]: one[letter] for one in bench["crowds"]}
     return {
-        **measured, **{name: side[name] for name in PLAIN}, "memory_mib": side["resident_mib"],
+        **measured, **{name: side[key] for key, name in OF_SIDE.items()},
         "better_than_chance": float(side["better_than_chance"]), "verdicts_per_s": crowds.get(frame.robot.robots),
     }  # fmt: skip
 

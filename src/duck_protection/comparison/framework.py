@@ -60,6 +60,9 @@ MEASURES: Dict[str, Kind] = {
     "upkeep_h_month": Kind("upkeep a month", "h", "decision.yaml"),
 }
 
+# What bench.json tells of a side by a single number: its key there, and the measure that it is.
+OF_SIDE = {"start_s": "start_s", "resident_mib": "memory_mib", "card_mib": "card_mib"}
+
 
 @dataclass(frozen=True)
 class Robot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from duck_protection.comparison.framework import MEASURES
+from duck_protection.comparison.framework import MEASURES, OF_SIDE
 from duck_protection.comparison.terminal import number, percent, plain, winner
 
 Parts = Mapping[str, Optional[Dict[str, Any]]]
@@ -44,8 +44,9 @@ def _bench(bench: Mapping[str, Any]) -> List[str]:
         shown = [number(one[key], signed=key == "difference") for key in ("a", "b", "difference")]
         name = f"verdicts a second, {one['clients']} clients"
         lines.append(f"| {name} | {' | '.join(shown)} | {winner(one['winner'])} |")
-    for key, unit in (("start_s", "s"), ("resident_mib", "MiB"), ("card_mib", "MiB")):
-        lines.append(f"| {key} | {' | '.join(plain(side[key], unit) for side in bench['sides'])} | | |")
+    for key, name in OF_SIDE.items():
+        shown = [plain(side[key], MEASURES[name].unit) for side in bench["sides"]]
+        lines.append(f"| {MEASURES[name].label} | {' | '.join(shown)} | | |")
     return [*lines, ""]
 
 

@@ -74,12 +74,11 @@ def calibration(prompts: Mapping[str, Any]) -> str:
         axes.set(xlabel="P(CLEAR) as the model says", ylabel="share that was CLEAR", xlim=(-0.03, 1.03),
                  ylim=(-0.03, 1.03))  # fmt: skip
 
-    words = f"Calibration of P(CLEAR) for {len(prompts['contenders'])} contenders; on the line they are right"
-    return _plot(words, draw)
+    return _plot(f"Calibration of P(CLEAR){of_two(prompts)}; on the line a model is right", draw)
 
 
 def questions(prompts: Mapping[str, Any]) -> str:
-    """Right levels of each question, a row each, with intervals; one marker a contender."""
+    """Right levels of each question, a row each, with intervals; a marker for each of the first two contenders."""
     keys: List[str] = [one["key"] for one in prompts["questions"].values()]
 
     def draw(axes: Axes) -> None:
@@ -95,7 +94,12 @@ def questions(prompts: Mapping[str, Any]) -> str:
         axes.invert_yaxis()
         axes.set(xlabel="share of frames whose likeliest level is right", xlim=(-0.02, 1.02))
 
-    return _plot("Right levels by question and contender", draw, height=1.2 + 0.5 * len(keys))
+    return _plot(f"Right levels by question{of_two(prompts)}", draw, height=1.2 + 0.5 * len(keys))
+
+
+def of_two(prompts: Mapping[str, Any]) -> str:
+    """What a caption must add where more contenders took part than the two that are drawn."""
+    return f", of the first two of {len(prompts['contenders'])} contenders" if len(prompts["contenders"]) > 2 else ""
 
 
 def _with_bars(

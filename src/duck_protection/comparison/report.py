@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from jinja2 import Environment, FileSystemLoader
 
 from duck_protection.comparison import markdown, plots, terminal
-from duck_protection.comparison.deciding import words_of
-from duck_protection.comparison.framework import MEASURES
+from duck_protection.comparison.deciding import span, words_of
+from duck_protection.comparison.framework import MEASURES, OF_SIDE
 from duck_protection.comparison.intervals import Interval
 from duck_protection.recording.results import write_json
 
@@ -80,12 +80,13 @@ def page(folder: Path, parts: Parts, about: Mapping[str, Any], found: Sequence[s
     """The HTML page; pictures are taken from the folder and put inside."""
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     environment.filters.update(percent=terminal.percent, plain=terminal.plain, winner=terminal.winner, value=_value,
-                               label=_label)  # fmt: skip
+                               label=_label, unit=_unit)  # fmt: skip
     prompts, bench, decision = parts.get("prompts"), parts.get("bench"), parts.get("decision")
     shown = {**prompts, "sheets": [_inside(folder, one) for one in prompts["sheets"]]} if prompts else None
     context: Dict[str, Any] = {
         "title": TITLE, "about": about, "notes": found, "prompts": shown, "bench": bench, "decision": decision,
-        "shadow": parts.get("shadow"), "plots": _plots(prompts, bench),
+        "of_two": plots.of_two(prompts) if prompts else "",
+        "shadow": parts.get("shadow"), "of_side": OF_SIDE, "plots": _plots(prompts, bench),
     }  # fmt: skip
     return environment.get_template("report.html").render(**context, **_decided(decision))
 
@@ -115,11 +116,6 @@ def _decided(decision: Optional[Dict[str, Any]]) -> Dict[str, Any]:
     }  # fmt: skip
 
 
-def span(least: float, most: float) -> str:
-    """A gain, or the two between which it lies."""
-    return f"{least:+.3f}" if abs(most - least) < 5e-4 else f"{least:+.3f} to {most:+.3f}"
-
-
 def _interval(told: Optional[Mapping[str, Any]]) -> Optional[Interval]:
     if told is None:
         return None
@@ -138,6 +134,10 @@ def _value(told: Mapping[str, Any], unit: str, signed: bool = False) -> str:
 
 def _label(name: str) -> str:
     return MEASURES[name].label
+
+
+def _unit(name: str) -> str:
+    return MEASURES[name].unit
 
 
 def _inside(folder: Path, entry: Mapping[str, Any]) -> Dict[str, Any]:

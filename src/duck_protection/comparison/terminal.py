@@ -10,7 +10,7 @@ import math
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from duck_protection.comparison.deciding import Decision
-from duck_protection.comparison.framework import short
+from duck_protection.comparison.framework import MEASURES, OF_SIDE, short
 
 WIDTH = 100
 
@@ -44,8 +44,9 @@ def bench_table(found: Mapping[str, Any]) -> str:
     lines = [f"A {a['name']}", f"B {b['name']}", f"{'':22}{'A':>24}{'B':>24}{'B - A':>24}"]
     lines += [_line(one["name"], one, winner(one["winner"])) for one in found["measures"]]
     lines += [_line(f"verdicts/s, {one['clients']} clients", one, winner(one["winner"])) for one in found["crowds"]]
-    for key, unit in (("start_s", "s"), ("resident_mib", "MiB"), ("card_mib", "MiB")):
-        lines.append(f"{key:22}{plain(a[key], unit):>24}{plain(b[key], unit):>24}")
+    for key, name in OF_SIDE.items():
+        unit = MEASURES[name].unit
+        lines.append(f"{name:22}{plain(a[key], unit):>24}{plain(b[key], unit):>24}")
     return "\n".join([*lines, *(_chance(letter, side) for letter, side in (("A", a), ("B", b)))]).rstrip()
 
 
