@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duck_protection.comparison.intervals import Interval, interval, share, wilson
+
+ROOT = Path(__file__).parents[2]
 
 
 def mean_of(values: np.ndarray):
@@ -19,6 +22,14 @@ def mean_of(values: np.ndarray):
 def test_the_same_samples_give_the_same_interval() -> None:
     values = np.random.default_rng(1).normal(5, 1, 40)
     assert interval(mean_of(values), range(40)) == interval(mean_of(values), range(40))
+
+
+def test_the_limit_on_run_over_ducks_needs_as_many_frames_as_the_framework_says() -> None:
+    """decision.yaml and docs/migration.md: 1 % at most, sure of it from 381 STOP frames without one."""
+    enough, too_few = (share([False] * n, range(n)).high for n in (381, 380))
+    assert enough <= 0.01 < too_few
+    for file in ("config/decision.yaml", "docs/migration.md"):
+        assert "381 STOP frames" in (ROOT / file).read_text()
 
 
 def test_an_interval_of_95_percent_holds_the_truth_about_so_often() -> None:
