@@ -1,9 +1,10 @@
-"""One verdict of FastVLM-7B's exact shape on a GPU, in every way, in one run: `./run bench gpu`.
+"""One verdict of FastVLM-7B's exact shape on a GPU, in every way, in one run (one quantised): `./run bench gpu`.
 
 Answers: how near is the engine to what this card can do, how much faster than transformers' generate, what does each
-shortcut bring, what do fp8 and 4 bits; and do all ways agree with the plain one? Random weights, no hub. Needs a GPU of
-40 GB for the 7B; without one it says so. `--rehearse` walks the same way with the duckling on the CPU, to check the
-benchmark itself. Asserts nothing; goals are printed beside what was measured.
+shortcut bring, what do fp8 and 4 bits; and do all ways agree with the plain one? A conversion leaves no 16-bit weights,
+so a run can have one: `--quantised 4bit` for the goal of 7.5 GB. Random weights, no hub. Needs a GPU of 40 GB for the
+7B; without one it says so. `--rehearse` walks the same way with the duckling on the CPU, to check the benchmark itself.
+Asserts nothing; goals are printed beside what was measured.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from ways import (
 from duck_protection.frames import decode
 from duck_protection.recording.results import envelope, write_json
 from duck_protection.tally import quantile
+from duck_protection.verdict import Reply
 from duck_protection.vlm.checkpoints import Checkpoint, load_checkpoint
 from duck_protection.vlm.fastvlm import BATCHES, FastVlm
 from duck_protection.vlm.optimisations import ALL, NONE, Optimisations
@@ -112,23 +114,26 @@ class Run:
             way.release()
             print(f"  {way.name:44s} p50 {way.p50_ms:9.2f} ms", file=sys.stderr, flush=True)
 
-    def _says(self, vlm: FastVlm) -> List[Any]:
+    def _says(self, vlm: FastVlm) -> List[Reply]:
         return [vlm.choose([frame], [ROAD])[0] for frame in self._frames]
 
-    def _compare(self, name: str, replies: List[Any]) -> None:
+    def _compare(self, name: str, replies: List[Reply]) -> None:
         pairs = [
             (one, other) for reply, plain in zip(replies, self._plain)
             for one, other in zip(reply.probabilities, plain.probabilities)
         ]  # fmt: skip
         self.differences[name] = max(abs(one - other) for one, other in pairs)
-        if [max(reply.probabilities) == reply.probabilities[0] for reply in replies] != [
-            max(plain.probabilities) == plain.probabilities[0] for plain in self._plain
-        ]:
+        if likeliest(replies) != likeliest(self._plain):
             self.levels_differ.append(name)
 
 
+def likeliest(replies: Sequence[Reply]) -> List[int]:
+    """The most probable choice of each, as its place among the choices."""
+    return [reply.probabilities.index(max(reply.probabilities)) for reply in replies]
+
+
 def measure(run: Run, options: argparse.Namespace) -> Dict[str, Any]:
-    """Everything, in the issue's order; quantised ones last, because they change the weights."""
+    """Everything; quantised ones last, because they change the weights."""
     run.untouched(options.tokens)
     run.engine("engine, eager", replace(ALL, graphs=False))
     vlm = run.engine("engine, graphs", ALL)
