@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ros_processes import free_port
+from showing import tell
 
 from duck_protection.comparison.__main__ import KEY_VARIABLE
 from duck_protection.comparison.__main__ import main as compare
-from duck_protection.recording.results import envelope, write_json
+from duck_protection.recording.results import envelope
 
 ROOT = Path(__file__).resolve().parent.parent
 DUCKLING = str(ROOT / "models" / "duckling")
@@ -76,9 +77,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     options, more = parser.parse_known_args(arguments)
     llama, ours = (against_llama(options.out / "llama", more), against_ours(options.out / "ours", more))
     result = envelope("comparison/1", llama=llama, ours=ours)
-    print(json.dumps({"llama": llama, "ours": ours}, indent=1))
-    if options.json:
-        write_json(options.json, result)
+    tell(result, json.dumps({"llama": llama, "ours": ours}, indent=1), options.json)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from typing import Any, Dict, List, Optional
 
 import torch
 from shapes import random_fastvlm
-from showing import picture, table
+from showing import picture, table, tell
 from ways import Memory, Roofline, Way, engine, guide, roofline, rows, second_question, time_in_turns
 
-from duck_protection.recording.results import envelope, write_json
+from duck_protection.recording.results import envelope
 from duck_protection.vlm.checkpoints import Checkpoint, load_checkpoint
 from duck_protection.vlm.fastvlm import FastVlm
 from duck_protection.vlm.optimisations import ALL, NONE
@@ -78,10 +78,8 @@ def main(arguments: Optional[List[str]] = None) -> None:
         speedup_over_guide=measured[0]["about"]["speedup_over_guide"],
         second_over_first=measured[0]["about"]["second_over_first"],
     )  # fmt: skip
-    print(table(result))
     picture(result, options.picture)
-    if options.json:
-        write_json(options.json, result)
+    tell(result, table(result), options.json)
 
 
 if __name__ == "__main__":

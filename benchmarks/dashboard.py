@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import threading
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-import rosgraph
+import psutil
 import rospy
 from duck_protection.msg import DuckVerdict
 from duckietown_msgs.msg import Twist2DStamped
-from latency import FRAME_BYTES, pictures
+from latency import pid_of
+from pictures import FRAME_BYTES, noisy
 from ros_processes import busy_share, launch, master, rss_kb, scratch, ticks
 from sensor_msgs.msg import CompressedImage
+from showing import heading, tell
 from std_msgs.msg import Header
 from websockets.sync.client import connect
 
-from duck_protection.nodes.master import proxy
-from duck_protection.recording.results import envelope, write_json
+from duck_protection.recording.results import envelope
 from duck_protection.tally import quantile
 
 PORT = 8797
@@ -36,7 +36,7 @@ class Fleet:
     """Plays the robots: one thread, all topics."""
 
     def __init__(self, names: List[str], camera_hz: float) -> None:
-        self._pictures = pictures(16)
+        self._pictures = noisy(11, 16)
         self._camera_hz = camera_hz
         self._ended = threading.Event()
         self._frames, self._verdicts, self._beats, self._commands = [
@@ -105,8 +105,8 @@ class Visitor:
 
 def cpu_s(pid: int) -> float:
     """Computing time of a process so far, all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def share(pid: int, visitors: int, seconds: float) -> Dict[str, Any]:
@@ -140,27 +140,16 @@ def measure(options: argparse.Namespace, folder: Path) -> Dict[str, Any]:
         fleet = Fleet(names, options.camera_hz)
         arguments = {"robots": " ".join(names), "port": PORT, "events": folder / "events", "output": "log"}
         with launch(folder, "dashboard.launch", **arguments):
-            pid = _pid_of("/dashboard_node")
+            pid = pid_of("/dashboard_node")
             rows = [share(pid, visitors, options.seconds) for visitors in options.visitors]
         fleet.close()
     return {"robots": options.robots, "camera_hz": options.camera_hz, "frame_bytes": FRAME_BYTES, "rows": rows}
 
 
-def _pid_of(node: str, limit_s: float = 30.0) -> int:
-    ends_s = time.monotonic() + limit_s
-    while True:
-        try:
-            return int(proxy(rosgraph.Master(rospy.get_name()).lookupNode(node)).getPid(rospy.get_name())[2])
-        except (rosgraph.MasterException, OSError):
-            if time.monotonic() > ends_s:
-                raise
-            time.sleep(0.2)
-
-
 def table(result: Dict[str, Any]) -> str:
     """For people."""
     lines = [
-        f"{result['schema']} at {result['commit']}, {result['host']['cores']} cores, {result['date']}",
+        heading(result),
         f"{result['robots']} robots, cameras at {result['camera_hz']:g} Hz, pictures of {FRAME_BYTES // 1000} kB",
         "  visitors  of one core  messages/s  pictures/s  memory MB  machine busy",
     ]
@@ -185,9 +174,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     options = parser.parse_args(arguments)
     with scratch() as folder:
         result = envelope("dashboard/1", **measure(options, Path(folder)))
-    print(table(result))
-    if options.json:
-        write_json(options.json, result)
+    tell(result, table(result), options.json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import io
 import itertools
 import tempfile
 import threading
@@ -21,14 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-import numpy as np
-from PIL import Image
+from pictures import ROAD, noisy
 
 from duck_protection.frames import decode
-from duck_protection.question import Choice, Question
 from duck_protection.recording.results import envelope, write_json
 from duck_protection.tally import quantile
-from duck_protection.verdict import Level
 from duck_protection.vlm.base import Vlm, VlmError
 from duck_protection.vlm.batching import Batcher
 
@@ -36,14 +32,11 @@ ROOT = Path(__file__).resolve().parents[1]
 RATE_HZ = 10.0
 DEADLINE_S = 1.0
 PICTURES = 61
-PROMPT = "You are a small robot on a toy road. Is a rubber duck in your lane?"
 LINE = (
     "{robots:3d} robots: {verdicts_per_s:6.1f} verdicts/s, age p50 {age_p50_ms:5.0f} ms, p99 {age_p99_ms:5.0f} ms, "
     "fairness {fairness:.2f}, late {late}, {speedup_over_one_at_a_time:.2f} x one at a time, "
     "CPU {cpu_ms_per_verdict:.1f} ms a verdict ({one_at_a_time_cpu_ms_per_verdict:.1f})"
 )
-LEVELS = {"Clear": Level.CLEAR, "Slow": Level.SLOW, "Stop": Level.STOP}
-ROAD = Question("road", 1, PROMPT, tuple(Choice(word, level) for word, level in LEVELS.items()))
 
 
 class Robot:
@@ -148,17 +141,7 @@ def _row(robots: int, served: Served, single: Served) -> Dict[str, Any]:
 @functools.lru_cache(maxsize=1)
 def _pictures() -> Sequence[bytes]:
     """More than any model remembers: a camera never shows the same picture twice."""
-    return [_picture(seed) for seed in range(PICTURES)]
-
-
-def _picture(seed: int) -> bytes:
-    """A noisy 640x480 JPEG of a Duckiebot's size."""
-    random = np.random.default_rng(seed)
-    coarse = Image.fromarray(random.integers(20, 230, (12, 16, 3)).astype(np.uint8)).resize((640, 480))
-    noisy = np.clip(np.asarray(coarse).astype(float) + random.normal(0, 10, (480, 640, 3)), 0, 255).astype(np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(noisy).save(out, "JPEG", quality=80)
-    return out.getvalue()
+    return noisy(1, PICTURES)
 
 
 @contextlib.contextmanager
@@ -175,7 +158,7 @@ def model_folder(name: str) -> Iterator[str]:
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "random-duckling"
-        tokenizer = make_tokenizer([PROMPT], ROAD.words)
+        tokenizer = make_tokenizer([ROAD.prompt], ROAD.words)
         FastVlmForConditionalGeneration(thin_config(tokenizer)).save_pretrained(folder)
         tokenizer.save(str(folder / "tokenizer.json"))
         yield str(folder)

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 import torch
+from pictures import ROAD, noisy
 from quantising import quantise
 from shapes import SIZES, random_fastvlm
-from showing import picture, table
+from showing import picture, table, tell
 from ways import (
-    ROAD,
+    DIFFERENT,
     SECOND,
     Memory,
     Roofline,
     Way,
     engine,
     guide,
-    jpegs,
     roofline,
     rows,
     second_question,
@@ -35,7 +35,7 @@ from ways import (
 )
 
 from duck_protection.frames import decode
-from duck_protection.recording.results import envelope, write_json
+from duck_protection.recording.results import envelope
 from duck_protection.tally import quantile
 from duck_protection.verdict import Reply
 from duck_protection.vlm.checkpoints import Checkpoint, load_checkpoint
@@ -62,7 +62,7 @@ class Run:
         self.memory = Memory(str(checkpoint.model.device))
         self.line: Roofline = roofline(checkpoint)
         self.ways: List[Way] = []
-        self._frames = [decode(data) for data in jpegs(99, 4)]
+        self._frames = [decode(data) for data in noisy(99, 4)]
         self._plain = self._says(FastVlm.of(checkpoint, NONE))
         self.differences: Dict[str, float] = {}
         self.levels_differ: List[str] = []
@@ -92,7 +92,7 @@ class Run:
         """Of the GPU's own clock, from a decoded frame's upload to the probabilities."""
         if self.checkpoint.model.device.type != "cuda":
             return None
-        frames, took_ms = [decode(data) for data in jpegs(8)], []
+        frames, took_ms = [decode(data) for data in noisy(8, DIFFERENT)], []
         for number in range(self.rounds):
             began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             torch.cuda.synchronize()
@@ -185,7 +185,7 @@ def profile(checkpoint: Checkpoint, out: Path) -> None:
     from torch.profiler import profile as profiler
 
     vlm, cuda = FastVlm.of(checkpoint, NONE), checkpoint.model.device.type == "cuda"
-    frames = [decode(data) for data in jpegs(98)]
+    frames = [decode(data) for data in noisy(98, DIFFERENT)]
     vlm.choose(frames[:1], [ROAD])
     with profiler(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as seen:
         for frame in frames:
@@ -236,10 +236,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     result = envelope("model-gpu/1", device=name, torch=torch.__version__, dtype=dtype,
                       ways=rows(run.ways, run.line, model=name), **numbers)  # fmt: skip
     met = "a rehearsal: no goals" if options.rehearse else goals(result)
-    print(table(result), met, f"profile: {options.profile}", sep="\n\n")
     picture(result, options.picture)
-    if options.json:
-        write_json(options.json, result)
+    tell(result, "\n\n".join([table(result), met, f"profile: {options.profile}"]), options.json)
     return 0
 
 

@@ -7,7 +7,6 @@ plays the camera (30 Hz, 640x480, noisy JPEGs of about 98 kB) and hears the verd
 from __future__ import annotations
 
 import argparse
-import io
 import itertools
 import threading
 import time
@@ -18,18 +17,18 @@ import numpy as np
 import rosgraph
 import rospy
 from duck_protection.msg import DuckVerdict
-from PIL import Image
+from pictures import FRAME_BYTES, noisy
 from ros_processes import Process, busy_share, launch, master, rss_kb, scratch, ticks
 from sensor_msgs.msg import CompressedImage
+from showing import heading, tell
 
 from duck_protection.nodes.master import proxy
-from duck_protection.recording.results import envelope, write_json
+from duck_protection.recording.results import envelope
 from duck_protection.tally import quantile
 
 ROOT = Path(__file__).resolve().parent.parent
 VEH = "bench"
 RATE_HZ = 30.0
-FRAME_BYTES = 98_000  # measured on Duckiebots: 66 to 112 kB
 SLOW_S = 0.2
 CLEAR = "- {probabilities: {Clear: 0.97, Slow: 0.02, Stop: 0.01}, delay_s: %s}\n"
 RECORD = (
@@ -38,27 +37,11 @@ RECORD = (
 )
 
 
-def pictures(count: int) -> List[bytes]:
-    """Different noisy 640x480 JPEGs of FRAME_BYTES, within some per cent."""
-    rng = np.random.default_rng(11)
-    coarse = Image.fromarray(rng.integers(20, 230, (12, 16, 3)).astype(np.uint8))
-    scene = np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC)).astype(float)
-    noisy = [np.clip(scene + rng.normal(0, 10, scene.shape), 0, 255).astype(np.uint8) for _ in range(count)]
-    quality = min(range(60, 96), key=lambda quality: abs(len(_jpeg(noisy[0], quality)) - FRAME_BYTES))
-    return [_jpeg(picture, quality) for picture in noisy]
-
-
-def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
-    target = io.BytesIO()
-    Image.fromarray(rgb).save(target, "JPEG", quality=quality)
-    return target.getvalue()
-
-
 class Observer:
     """Plays the camera and hears the verdicts; wall clock throughout, as all is one machine."""
 
     def __init__(self) -> None:
-        self._pictures = pictures(64)
+        self._pictures = noisy(11, 64)
         self._sent = 0
         self._heard = threading.Event()
         self.ages_ms: Dict[Any, float] = {}  # by frame stamp: when its verdict was first heard
@@ -153,7 +136,7 @@ def memory(observer: Observer, frames: int) -> Dict[str, Any]:
     """Resident memory of both nodes while so many frames go through, after as many that settle the memory pools."""
     observer.wait_ready(60.0)
     observer.hurry(frames)
-    pids = [pid_of(name) for name in ("vlm_node", "duck_protection_node")]
+    pids = [pid_of(f"/{VEH}/{name}") for name in ("vlm_node", "duck_protection_node")]
     step, seen, sizes_kb = max(1, frames // 40), [], []
     for done in range(0, frames, step):
         observer.hurry(step)
@@ -185,10 +168,20 @@ def duckling(observer: Observer, seconds: float) -> Dict[str, Any]:
     }
 
 
-def pid_of(node: str) -> int:
-    """The process of a node of ours."""
-    uri = rosgraph.Master(rospy.get_name()).lookupNode(f"/{VEH}/{node}")
-    return int(proxy(uri).getPid(rospy.get_name())[2])
+def pid_of(node: str, limit_s: float = 30.0) -> int:
+    """The process of this node, by its full name, as soon as it is there.
+
+    Raises:
+        rosgraph.MasterException, OSError: It is not, within the limit.
+    """
+    ends_s = time.monotonic() + limit_s
+    while True:
+        try:
+            return int(proxy(rosgraph.Master(rospy.get_name()).lookupNode(node)).getPid(rospy.get_name())[2])
+        except (rosgraph.MasterException, OSError):
+            if time.monotonic() > ends_s:
+                raise
+            time.sleep(0.2)
 
 
 def scripted(folder: Path, delay_s: float, **arguments: object) -> Process:
@@ -222,7 +215,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Dict[str, Any]:
 
 def table(result: Dict[str, Any]) -> str:
     """The result for people, a line a number."""
-    lines = [f"{result['schema']} at {result['commit']}, {result['host']['cores']} cores, {result['date']}"]
+    lines = [heading(result)]
     for key, value in result.items():
         if value is None or isinstance(value, (int, float)):
             shown = "not measured" if value is None else f"{value:12.2f}" if isinstance(value, float) else f"{value:9d}"
@@ -241,9 +234,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     options = parser.parse_args(arguments)
     with scratch() as folder:
         result = envelope("latency/1", **measure(options, Path(folder)))
-    print(table(result))
-    if options.json:
-        write_json(options.json, result)
+    tell(result, table(result), options.json)
 
 
 if __name__ == "__main__":

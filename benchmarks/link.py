@@ -18,13 +18,15 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from latency import CLEAR, FRAME_BYTES, RATE_HZ, RECORD, VEH
+from latency import CLEAR, RATE_HZ, RECORD, VEH
 from link_relay import ROBOT, WORKSTATION, Link, Shape, environment, usable
 from link_robot import SPEED_MPS
+from pictures import FRAME_BYTES
 from ros_processes import busy_share, scratch, ticks
+from showing import heading, tell
 
 from duck_protection.governor import Limits
-from duck_protection.recording.results import envelope, write_json
+from duck_protection.recording.results import envelope
 
 MODEL_S = 0.03
 TICK_S = 0.05  # of the guard
@@ -129,7 +131,7 @@ def _line(row: Dict[str, Any]) -> str:
 def table(result: Dict[str, Any]) -> str:
     """For people."""
     head = [
-        f"{result['schema']} at {result['commit']}, {result['host']['cores']} cores, {result['date']}",
+        heading(result),
         f"camera {RATE_HZ:.0f} Hz, {FRAME_BYTES / 1e3:.0f} kB a picture ({RATE_HZ * FRAME_BYTES * 8e-6:.0f} Mbit/s); "
         f"link {result['mbit_s']:g} Mbit/s; model {1e3 * MODEL_S:.0f} ms",
         "  camera    delay    loss   age p50     p95     max   judged/s  dropped   stopped in  may move",
@@ -191,9 +193,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
         os.environ["ROS_LOG_DIR"] = folder
         rows = measure(options, Path(folder))
     result = envelope("link/1", mbit_s=options.mbit_s, frame_bytes=FRAME_BYTES, camera_hz=RATE_HZ, rows=rows)
-    print(table(result))
-    if options.json:
-        write_json(options.json, result)
+    tell(result, table(result), options.json)
     if options.png:
         picture(result, options.png)
 

@@ -15,7 +15,8 @@ from typing import Callable, Dict, List
 import rospy
 from duck_protection.msg import DuckVerdict
 from duckietown_msgs.msg import Twist2DStamped
-from latency import RATE_HZ, VEH, pictures
+from latency import RATE_HZ, VEH
+from pictures import noisy
 from sensor_msgs.msg import CompressedImage
 
 from duck_protection.tally import quantile
@@ -28,7 +29,7 @@ class RobotEnd:
     """Camera and controller in two threads; ears in rospy's."""
 
     def __init__(self) -> None:
-        self._pictures = pictures(32)
+        self._pictures = noisy(11, 32)
         self.sent = 0
         self.ages_s: Dict[int, float] = {}  # by stamp, when a verdict about it was first heard
         self.permitted: List[float] = []

@@ -11,13 +11,14 @@ import base64
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
-from fleet import ROAD, _picture, model_folder
+from fleet import model_folder
+from pictures import ROAD, noisy
+from ros_processes import free_port
 
 from duck_protection.frames import decode
 from duck_protection.recording.results import envelope, write_json
@@ -29,7 +30,7 @@ from duck_protection.vlm.base import VlmError
 from duck_protection.vlm.bounded_http import BoundedHttp, HttpError
 from duck_protection.vlm.remote import RemoteSettings, RemoteVlm
 
-JPEG = _picture(1)
+(JPEG,) = noisy(1, 1)
 FRAME = decode(JPEG)
 SETTLE_S = 90.0
 ROWS = ("uvicorn_one_at_a_time", "ray_one_at_a_time", "killed_without_second_try", "killed_through_remote_vlm")
@@ -123,9 +124,7 @@ def _on_ray(folder: str, options: argparse.Namespace) -> Dict[str, Any]:
 
     from duck_protection.server.ray_serve import app
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     ray.init(_node_ip_address="127.0.0.1", num_cpus=4, include_dashboard=False, configure_logging=False)
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     serve.run(app({"model": folder, "device": "cpu", "replicas": "2"}), name="duck", route_prefix="/")

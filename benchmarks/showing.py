@@ -1,14 +1,28 @@
-"""What people see of a model benchmark: a table in the terminal and a picture."""
+"""What people see of a benchmark: its heading and its file, and of a model's a table in the terminal and a picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
+
+from duck_protection.recording.results import write_json
+
+
+def heading(result: Dict[str, Any]) -> str:
+    """A table's first line: what, which code, where, when."""
+    return f"{result['schema']} at {result['commit']}, {result['host']['cores']} cores, {result['date']}"
+
+
+def tell(result: Dict[str, Any], shown: str, file: Optional[Path]) -> None:
+    """A benchmark's end: for people on the terminal, and whole into the file of --json, if there is one."""
+    print(shown)
+    if file:
+        write_json(file, result)
 
 
 def table(result: Dict[str, Any]) -> str:
     """For people, at most 100 columns."""
-    lines = [f"{result['schema']} at {result['commit']}, {result['date']}"]
+    lines = [heading(result)]
     for model in dict.fromkeys(row["model"] for row in result["ways"]):
         head = f"  {'way':44s} {'p50 ms':>9s} {'p95 ms':>9s} {'peak GB':>8s} {'roofline':>9s} {'1/s':>7s}"
         lines += ["", model, head]

@@ -7,34 +7,26 @@ are timed in turns, so that whatever else the machine does hits all alike.
 from __future__ import annotations
 
 import gc
-import io
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence
 
-import numpy as np
 import torch
-from PIL import Image
+from pictures import ROAD, noisy
 
 from duck_protection.frames import decode
-from duck_protection.question import Choice, Question
+from duck_protection.question import Question
 from duck_protection.tally import quantile
-from duck_protection.verdict import Level
 from duck_protection.vlm import chatml
 from duck_protection.vlm.checkpoints import Checkpoint
 from duck_protection.vlm.fastvlm import FastVlm
 from duck_protection.vlm.optimisations import NONE
 from duck_protection.vlm.pixels import with_pillow
 
-PROMPT = (
-    "You are a small robot on a toy road. Is a rubber duck in your lane? "
-    "Answer Stop if one is very near, Slow if one is near, Clear if none."
-)
-CHOICES = (Choice("Clear", Level.CLEAR), Choice("Slow", Level.SLOW), Choice("Stop", Level.STOP))
-ROAD = Question("road", 1, PROMPT, CHOICES)
-SECOND = Question("second", 1, "Is the robot in the right lane, and nothing in the way? Answer as before.", CHOICES)
-DIFFERENT = 8  # pictures in turn: more than the engine keeps
+OTHER = "Is the robot in the right lane, and nothing in the way? Answer as before."
+SECOND = Question("second", 1, OTHER, ROAD.choices)
+DIFFERENT = 8  # pictures in turn: more than the engine keeps. Ways that share an engine need seeds of their own
 
 
 @dataclass
@@ -59,23 +51,10 @@ class Way:
         return quantile(self.took_ms, 0.5)
 
 
-def jpegs(seed: int, count: int = DIFFERENT) -> List[bytes]:
-    """Different noisy 640x480 pictures. Ways that share an engine need seeds of their own: it knows pictures again."""
-    rng, out = np.random.default_rng(seed), []
-    for _ in range(count):
-        coarse = Image.fromarray(rng.integers(20, 230, (12, 16, 3)).astype(np.uint8))
-        scene = np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC)).astype(float)
-        file = io.BytesIO()
-        noisy = np.clip(scene + rng.normal(0, 10, scene.shape), 0, 255).astype(np.uint8)
-        Image.fromarray(noisy).save(file, "JPEG", quality=90)
-        out.append(file.getvalue())
-    return out
-
-
 def guide(checkpoint: Checkpoint, seed: int, tokens: int) -> Callable[[int], object]:
     """transformers' generate, as integration guides have it: the whole prompt anew, exactly so many tokens as text."""
-    model, tokenizer, pictures = checkpoint.model, checkpoint.tokenizer, jpegs(seed)
-    ids = torch.tensor([chatml.ids(tokenizer, PROMPT, checkpoint.image_tokens)[0]], device=model.device)
+    model, tokenizer, pictures = checkpoint.model, checkpoint.tokenizer, noisy(seed, DIFFERENT)
+    ids = torch.tensor([chatml.ids(tokenizer, ROAD.prompt, checkpoint.image_tokens)[0]], device=model.device)
     end = chatml.special_id(tokenizer, chatml.END)
 
     @torch.inference_mode()
@@ -94,7 +73,7 @@ def guide(checkpoint: Checkpoint, seed: int, tokens: int) -> Callable[[int], obj
 
 def engine(vlm: FastVlm, seed: int, batch: int = 1) -> Callable[[int], object]:
     """Our choose() from JPEG bytes on."""
-    pictures = jpegs(seed, max(DIFFERENT, 2 * batch))
+    pictures = noisy(seed, max(DIFFERENT, 2 * batch))
 
     def run(number: int) -> object:
         frames = [decode(pictures[(number * batch + place) % len(pictures)]) for place in range(batch)]
@@ -105,7 +84,7 @@ def engine(vlm: FastVlm, seed: int, batch: int = 1) -> Callable[[int], object]:
 
 def second_question(name: str, vlm: FastVlm, seed: int) -> Way:
     """A further question about a frame that has just been judged."""
-    frames = [decode(picture) for picture in jpegs(seed)]
+    frames = [decode(picture) for picture in noisy(seed, DIFFERENT)]
     return Way(
         name, lambda number: vlm.choose([frames[number % len(frames)]], [SECOND]),
         lambda number: vlm.choose([frames[number % len(frames)]], [ROAD]), whole=False,
@@ -185,7 +164,7 @@ def roofline(checkpoint: Checkpoint) -> Roofline:
     model = checkpoint.model
     plain = FastVlm.of(checkpoint, NONE)
     with FlopCounterMode(display=False) as counter:
-        plain.choose([decode(jpegs(0, 1)[0])], [ROAD])
+        plain.choose([decode(noisy(0, 1)[0])], [ROAD])
     table = 0 if model.config.tie_word_embeddings else model.get_input_embeddings().weight.nbytes
     weights_gb = (sum(value.nbytes for value in model.parameters()) - table) / 1e9
     return Roofline(counter.get_total_flops() / 1e12, weights_gb, *_peaks(model.device, model.dtype))
