@@ -1,4 +1,4 @@
-"""A robot behind WiFi: what the link does to the age of the judged frame, and what link_node does about it.
+"""A robot behind WiFi: the judged frame's age over a link, and what link_node does about it: `./run bench link`.
 
 Robot and workstation live in two network namespaces, joined by a link of 20 Mbit/s with delay and loss. The real nodes
 run on both ends: guard and link_node on the robot's, the protection and a scripted model of 30 ms on the other.

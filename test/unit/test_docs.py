@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Iterator, Set, Tuple
+from typing import Iterator, List, Set, Tuple
 from xml.etree import ElementTree
 
 import pytest
@@ -57,7 +57,26 @@ def test_every_command_of_run_exists(page: Path) -> None:
     for name in re.findall(r"\./run ([a-z][a-z-]*)", text):
         assert name in commands(), f"./run {name} in {page.name}"
     for name in re.findall(r"\./run bench ([a-z]+)", text):
-        assert (ROOT / "benchmarks" / f"{name}.py").is_file(), f"./run bench {name} in {page.name}"
+        assert name in benchmarks(), f"./run bench {name} in {page.name}"
+
+
+def benchmarks() -> Set[str]:
+    """Programmes of their own among the files; link_robot is a part of link."""
+    files = (ROOT / "benchmarks").glob("*.py")
+    return {file.stem for file in files if 'if __name__ == "__main__"' in file.read_text()} - {"link_robot"}
+
+
+@pytest.mark.parametrize("given", [[], ["shapes"]], ids=["nothing", "a helper"])
+def test_bench_offers_every_benchmark_and_nothing_else(given: List[str]) -> None:
+    """It offered helper modules, which do nothing when they are run."""
+    done = subprocess.run([str(ROOT / "run"), "bench", *given], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and set(done.stderr.split("which one?")[1].split()) == benchmarks()
+
+
+def test_the_readme_names_every_benchmark() -> None:
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `./run bench ")]
+    first = [row.split(" | ")[0] for row in rows]
+    assert {name for cell in first for name in re.findall(r"`(?:\./run bench )?([a-z]+)`", cell)} == benchmarks()
 
 
 def launches(text: str) -> Iterator[Tuple[str, Set[str]]]:
