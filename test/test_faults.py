@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,17 @@ from pathlib import Path
 import pytest
 
 CAMPAIGN = Path(__file__).parent / "faults" / "campaign.py"
+SAFETY_CASE = Path(__file__).parents[1] / "docs" / "safety-case.md"
 LIMIT_S = 300.0
+
+
+@pytest.mark.ros
+def test_the_safety_case_says_how_many_run_with_the_tests() -> None:
+    command = [sys.executable, str(CAMPAIGN), "--quarter", "--list"]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout.splitlines()
+    networked = sum(line.startswith("network ") for line in lines)
+    said = re.search(r"so do (\d+) faults .* \((\d+) where no network", SAFETY_CASE.read_text())
+    assert said is not None and said.groups() == (str(len(lines)), str(len(lines) - networked))
 
 
 @pytest.mark.ros

@@ -2,7 +2,7 @@
 
 Answers: how long from the cause to the zero wheel command, how long from its end to driving again, and did the
 wheels ever turn against promise 1? Exit status 0: every fault that could be tried here kept its promises. What
-could not be tried is said, in the table too.
+could not be tried is said, in the table too. Over the network less is judged: docs/safety-case.md, under the table.
 """
 from __future__ import annotations
 
