@@ -109,6 +109,18 @@ def test_an_event_appears_by_itself_and_opens_with_reason_and_film(page: Any, se
     expect(page.locator("#event-list li")).to_have_count(1)
 
 
+def test_no_film_is_promised_that_nobody_makes(page: Any, served: Served) -> None:
+    """It said "is being made" for ever."""
+    folder = served.store.open("duckie", Event(1.7e9, Kind.STOP, "stop: p(stop) 0.768"))
+    page.locator("#event-list button").click()
+    expect(page.locator("#event-film")).to_contain_text("being made")
+    expect(page.locator("#event-missing")).to_be_hidden()
+    served.store.miss(folder, "too many events at once")
+    served.store.finish(folder)
+    expect(page.locator("#event-film")).to_have_text("There is no film of this event.")
+    expect(page.locator("#event-missing")).to_have_text("Not kept whole: too many events at once.")
+
+
 def film(path: Path) -> None:
     with VideoWriter(path, (64, 48), 15.0) as video:
         for number in range(15):

@@ -1,6 +1,7 @@
 """What the page and the black box remember, and what they call an event, a health, an age. No sockets, no ROS."""
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import List, Tuple
@@ -139,15 +140,32 @@ def test_the_oldest_events_are_deleted_first_and_the_newest_stays(tmp_path: Path
         folder = store.open("duckie", Event(1.7e9 + number, Kind.STOP, f"number {number}"))
         (folder / "frame.jpg").write_bytes(b"x" * 10_000)
         store.changed()
+    assert len(store.events()) == 5  # telling deletes nothing: whoever reports an event must not read the disk
+    store.prune()
     assert [event["reason"] for event in store.events()] == ["number 4", "number 3"]
     tight = EventStore(tmp_path, 1)
-    tight.changed()
+    tight.prune()
     assert [event["reason"] for event in tight.events()] == ["number 4"]
+
+
+def test_an_event_says_whether_more_will_come_and_what_never_will(tmp_path: Path) -> None:
+    store = EventStore(tmp_path, 10**6)
+    folder = store.open("duckie", Event(5.0, Kind.STOP, "stop"))
+    before = store.version
+    store.miss(folder, "no film")
+    store.miss(folder, "no bag")
+    assert [(event["unfinished"], event["missing"]) for event in store.events()] == [(True, ["no film", "no bag"])]
+    store.finish(folder)
+    assert store.events()[0]["unfinished"] is False and store.version != before
+    assert EventStore(tmp_path, 10**6).events()[0]["unfinished"] is False  # after a restart nobody goes on with it
+    shutil.rmtree(folder)
+    store.miss(folder, "too late")
+    assert not folder.exists()
 
 
 def test_a_half_written_event_of_somebody_else_is_not_listed(tmp_path: Path) -> None:
     store = EventStore(tmp_path, 10**6)
-    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"kind": "STOP"}')):
+    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"kind": "STOP"}'), ("d", '{"at_s": NaN, "kind": "STOP"}')):
         (tmp_path / "duckie" / name).mkdir(parents=True)
         (tmp_path / "duckie" / name / "event.json").write_text(text)
     assert store.events() == []

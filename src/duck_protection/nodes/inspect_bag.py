@@ -59,8 +59,9 @@ def write_all(bag: Path, store: EventStore, found: List[Tuple[str, Event]]) -> N
         story = stories_of(bag, window, robot).get(robot) or Story(robot)
         write_frame(folder / "frame.jpg", story, event.at_s)
         store.changed()
-        write_clip(folder / "clip.mp4", story, levels)
-        store.changed()
+        if not write_clip(folder / "clip.mp4", story, levels):
+            store.miss(folder, "there are no pictures: no film was made")
+        store.finish(folder)
 
 
 def _serve(

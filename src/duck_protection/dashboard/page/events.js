@@ -32,10 +32,11 @@ export async function refresh() {
   all = await reply.json();
   list();
   const again = open && all.find((event) => key(event) === key(open));
-  if (again && again.files.length !== open.files.length) view(again);
+  if (again && state(again) !== state(open)) view(again);
 }
 
 const key = (event) => `${event.robot}/${event.id}`;
+const state = (event) => JSON.stringify([event.files, event.missing, filmWords(event)]);
 const url = (event, file) => `/api/events/${encodeURIComponent(event.robot)}/${encodeURIComponent(event.id)}/${file}`;
 const time = (event) => new Date(1e3 * event.at_s).toLocaleTimeString();
 
@@ -78,6 +79,9 @@ function view(event) {
   dialog.dataset.level = event.kind;
   title.replaceChildren(shape(event.kind), `${event.kind}: ${event.robot}, ${new Date(1e3 * event.at_s).toLocaleString()}`);
   document.querySelector("#event-reason").textContent = event.reason;
+  const missing = document.querySelector("#event-missing");
+  missing.hidden = !event.missing.length;
+  missing.textContent = `Not kept whole: ${event.missing.join("; ")}.`;
   document.querySelector("#event-film").replaceChildren(film(event));
   for (const [id, file] of [["#event-frame", "frame.jpg"], ["#event-bag", "drive.bag"]]) {
     const link = document.querySelector(id);
@@ -88,10 +92,15 @@ function view(event) {
   if (!dialog.open) dialog.showModal();
 }
 
+function filmWords(event) {
+  if (event.files.includes("clip.mp4")) return "";
+  return event.unfinished ? "The film is being made: it needs the seconds after the event, and some to draw them." : "There is no film of this event.";
+}
+
 function film(event) {
-  if (!event.files.includes("clip.mp4")) {
+  if (filmWords(event)) {
     const words = document.createElement("p");
-    words.textContent = "The film is being made: it needs the seconds after the event, and some to draw them.";
+    words.textContent = filmWords(event);
     return words;
   }
   const video = document.createElement("video");
