@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any, List, Mapping, Optional
+from typing import Any, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -30,7 +30,12 @@ def jpeg(seed: int) -> bytes:
 def judged(robot: Robot, level: Level, at_s: float) -> None:
     """Lets the robot hear a verdict about a frame that is 50 ms old."""
     shares = {Level.CLEAR: (0.9, 0.08, 0.02), Level.SLOW: (0.2, 0.7, 0.1), Level.STOP: (0.01, 0.09, 0.9)}[level]
-    heard = Heard(at_s, at_s - 0.05, level, f"{level.name.lower()}: as judged", tuple(LEVELS), shares)
+    heard_as(robot, level, shares, at_s)
+
+
+def heard_as(robot: Robot, level: Level, shares: Tuple[float, ...], at_s: float, words: Iterable[str] = LEVELS) -> None:
+    """The same with any numbers and words."""
+    heard = Heard(at_s, at_s - 0.05, level, f"{level.name.lower()}: as judged", tuple(words), shares)
     robot.verdict(heard, Timing(50.0, 3.0, 1.0, 30.0), "duckling")
 
 
@@ -39,6 +44,7 @@ class Parrot:
 
     def __init__(self) -> None:
         self.asked: List[str] = []
+        self.verdict: Mapping[str, Any] = {}  # what check says otherwise
 
     def ask(self, robot: str, question: str) -> Mapping[str, Any]:
         self.asked.append(f"{robot}: {question}")
@@ -48,7 +54,8 @@ class Parrot:
 
     def check(self, robot: str) -> Mapping[str, Any]:
         self.asked.append(f"{robot}: check")
-        return {"level": 3, "reason": "stop: p(stop) 0.9", "choices": [], "probabilities": [], "age_ms": 70.0}
+        told = {"level": 3, "reason": "stop: p(stop) 0.9", "choices": [], "probabilities": [], "age_ms": 70.0}
+        return {**told, **self.verdict}
 
 
 class Served:

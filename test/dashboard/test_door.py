@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 import pytest
-from page_kit import TOKEN, Served, jpeg, judged
+from page_kit import TOKEN, Served, heard_as, jpeg, judged
 from websockets.sync.client import connect
 
 from duck_protection.dashboard.door import COOKIE
 from duck_protection.dashboard.events import Event, Kind
+from duck_protection.dashboard.robot import Robot
 from duck_protection.dashboard.serving import token_from, write_token
 from duck_protection.settings import SettingsError
 from duck_protection.verdict import Level
@@ -131,3 +132,45 @@ def test_a_slow_visitor_gets_fewer_messages_not_older_ones(served: Served) -> No
     heads = [json.loads(m[4 : 4 + int.from_bytes(m[:4], "little")]) for m in messages]
     assert [head["robots"]["duckie"]["level"] for head in heads] == [0, 0, 3]
     assert heads[2]["pictures"] == {"duckie": len(jpeg(1))} and messages[2].endswith(jpeg(1))
+
+
+def strict(text: Any) -> Any:
+    """JSON as a browser reads it: NaN is no number."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_numbers_that_are_none_reach_the_page_as_null(served: Served) -> None:
+    """json.dumps wrote NaN, and the browser's JSON.parse gave up on the whole page."""
+    bad = float("nan")
+    heard_as(served.robots[0], Level.STOP, (bad, 0.1, 0.9), time.time())
+    served.robots[0].sample(time.time(), words=True)
+    served.desk.verdict = {"probabilities": [bad], "age_ms": float("inf")}
+    served.start()
+    with connect(f"ws://127.0.0.1:{served.port}/ws") as socket:
+        assert strict(socket.recv(10))["history"]["duckie"][0]["p"] == [None, 0.1, 0.9]
+        heard_as(served.robots[0], Level.STOP, (bad, 0.1, 0.9), time.time())
+        message: Any = socket.recv(10)
+        while not (shares := strict(message[4 : 4 + int.from_bytes(message[:4], "little")])["robots"]["duckie"]["p"]):
+            socket.send("taken")
+            message = socket.recv(10)
+        assert shares == [None, 0.1, 0.9]
+    status, text, _ = asked(served, "POST", "/api/robots/duckie/check", **COOKIES)
+    assert (status, strict(text)["probabilities"], strict(text)["age_ms"]) == (200, [None], None)
+
+
+class Broken(Robot):
+    """A bug: its samples raise."""
+
+    def sample(self, *_: Any, **__: Any) -> Dict[str, Any]:
+        raise ZeroDivisionError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the traceback that a person sees
+def test_a_page_that_cannot_look_any_more_ends(served: Served) -> None:
+    """It went on serving, with pictures that stood still, and the node saw nothing."""
+    served.robots[0] = Broken("duckie")
+    served.start()
+    begun_s = time.monotonic()
+    while served.server and served.server.alive:
+        assert time.monotonic() < begun_s + 10
+        time.sleep(0.01)

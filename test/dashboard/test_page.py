@@ -9,7 +9,7 @@ from typing import Any, Iterator
 
 import numpy as np
 import pytest
-from page_kit import Served, jpeg, judged
+from page_kit import Served, heard_as, jpeg, judged
 
 from duck_protection.dashboard.events import Event, Kind
 from duck_protection.recording.video import VideoWriter
@@ -83,6 +83,21 @@ def test_a_question_is_asked_and_its_answer_shown_and_silence_too(page: Any, ser
     duckie.locator('output[data-state="failed"]').wait_for()
     assert "no answer within 30 s" in duckie.locator("output").text_content()
     assert served.desk.asked == ["duckie: <b>how many?</b>", "duckie: check", "duckie: silence"]
+
+
+def test_a_share_that_is_no_number_is_a_question_mark_and_the_page_goes_on(chromium: Any, served: Served) -> None:
+    tab = chromium.new_page()
+    troubles: list = []
+    tab.on("pageerror", lambda err: troubles.append(str(err)))
+    tab.goto(served.start())
+    bars = tab.locator('.robot[data-robot="duckie"] .bars')
+    for shares, shown in (((float("nan"), 0.1, 0.9), ["?", "10 %", "90 %"]), ((0.2, 0.1, 0.7), ["20 %", "10 %", "70 %"])):
+        ended_s = time.monotonic() + WAIT_MS / 1e3
+        while bars.locator("em").all_text_contents() != shown:
+            assert time.monotonic() < ended_s and not troubles, troubles
+            heard_as(served.robots[0], Level.STOP, shares, time.time())
+    tab.close()
+    assert troubles == []
 
 
 def test_it_says_that_the_node_is_gone_and_comes_back_by_itself(page: Any, served: Served) -> None:

@@ -16,7 +16,7 @@ from duck_protection.dashboard.births import Births
 from duck_protection.dashboard.events import Event, EventWatch, Kind
 from duck_protection.dashboard.health import Signs, parts_of
 from duck_protection.dashboard.ring import Item, Ring
-from duck_protection.dashboard.robot import Robot
+from duck_protection.dashboard.robot import Robot, Timing
 from duck_protection.dashboard.store import EventStore
 from duck_protection.dashboard.story import Story, write_clip, write_frame
 from duck_protection.recording.drive import Heard, InForce
@@ -108,6 +108,26 @@ def test_a_repeated_verdict_grows_old_though_it_says_the_same_age() -> None:
     assert births.born_s(7.0, 100.3, 50.0) == pytest.approx(99.95)
     assert births.born_s(7.1, 100.4, 20.0) == pytest.approx(100.38)
     assert births.born_s(0.0, 100.5, 0.0) == 0.0
+    assert births.born_s(7.2, 100.6, -3.0) == pytest.approx(100.6)
+
+
+@pytest.mark.parametrize("age_ms", [float("nan"), float("inf"), -float("inf"), 1e6])
+def test_a_frame_of_no_known_age_is_none(age_ms: float) -> None:
+    """It was taken for newborn, and a CLEAR on it was shown as CLEAR."""
+    assert Births().born_s(7.0, 100.0, age_ms) == 0.0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_none_do_not_stop_the_samples(bad: float) -> None:
+    robot, told = Robot("duckie"), Story("duckie")
+    heard = Heard(100.0, bad, Level.STOP, "stop: as judged", tuple(LEVELS), (bad, 0.1, 0.9))
+    robot.verdict(heard, Timing(50.0, 3.0, 1.0, 30.0), "duckling")
+    robot.verdict(replace(heard, stamp_s=99.9), Timing(bad, bad, bad, bad), "duckling")
+    sample = robot.sample(100.1, words=True)
+    assert (sample["level"], sample["age"], sample["late"]) == (Level.STOP, 200, None)
+    told.came(100.0)
+    told.drive.hear(heard)
+    assert [one["age"] for one in told.samples()] == [None]
 
 
 def test_the_page_never_shows_more_than_the_governor_was_allowed() -> None:

@@ -1,7 +1,7 @@
 """The operator's page over HTTP: the page itself, its live stream, the two questions a person may ask, the events.
 
 Promise: a slow visitor never gets old pictures, only fewer, because the next message waits until he has taken the last
-but one; nothing here commands a robot.
+but one; all JSON is strict, a number that is none is null; nothing here commands a robot.
 
     GET  /, /page/*            the page
     GET  /ws                   WebSocket: hello (JSON text), then ten times a second one binary message: its length
@@ -26,6 +26,7 @@ from fastapi.staticfiles import StaticFiles
 
 from duck_protection.dashboard.robot import Robot
 from duck_protection.dashboard.store import FILES, EventStore
+from duck_protection.recording.results import plain
 
 LOG = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
@@ -94,7 +95,7 @@ class Visitor:
 
     async def serve(self) -> None:
         """Until it leaves."""
-        await self._socket.send_text(json.dumps(self._site.hello()))
+        await self._socket.send_text(json.dumps(plain(self._site.hello()), allow_nan=False))
         taking = asyncio.ensure_future(self._take())
         try:
             while not taking.done():
@@ -121,7 +122,7 @@ class Visitor:
                 pictures.append(jpeg)
                 sizes[name] = len(jpeg)
         about = {"robots": self._site.newest, "pictures": sizes, "events": self._site.store.version}
-        head = json.dumps(about, separators=(",", ":")).encode()
+        head = json.dumps(plain(about), separators=(",", ":"), allow_nan=False).encode()
         return b"".join([struct.pack("<I", len(head)), head, *pictures])
 
 
@@ -185,7 +186,7 @@ async def _answer(site: Site, robot: str, call: Any) -> Mapping[str, Any]:
     if robot not in site.robots or site.desk is None:
         raise HTTPException(404, f"no robot is called {robot[:40]!r}" if site.desk else "a recording cannot be asked")
     try:
-        answer: Mapping[str, Any] = await asyncio.get_running_loop().run_in_executor(None, call, site.desk)
+        answer: Mapping[str, Any] = plain(await asyncio.get_running_loop().run_in_executor(None, call, site.desk))
         return answer
     except AskError as err:
         raise HTTPException(503, str(err)) from err

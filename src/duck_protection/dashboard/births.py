@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Optional
 
+MOST_MS = 1e6  # a quarter of an hour: what says more has no idea
+
 
 class Births:
     """Of one robot's verdicts, told in the order in which they come."""
@@ -16,16 +18,16 @@ class Births:
         self._born_s = 0.0
 
     def born_s(self, stamp_s: float, heard_s: float, age_ms: float) -> float:
-        """Our wall clock when the frame was taken; 0: no frame.
+        """Our wall clock when the frame was taken; 0: no frame, or none whose age is known.
 
         Args:
             stamp_s: Of the frame, by the robot's clock; 0: the verdict is about none.
             heard_s: Our wall clock when the verdict came.
-            age_ms: As the verdict says.
+            age_ms: As the verdict says; a little below 0 when the two clocks are not quite one.
         """
-        if not stamp_s > 0:
+        if not (stamp_s > 0 and abs(age_ms) < MOST_MS):  # NaN is no age either
             return 0.0
         if stamp_s != self._stamp_s:
             self._stamp_s = stamp_s
-            self._born_s = heard_s - (age_ms / 1e3 if 0 <= age_ms < 1e6 else 0.0)
+            self._born_s = heard_s - max(0.0, age_ms / 1e3)
         return self._born_s

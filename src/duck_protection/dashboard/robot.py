@@ -5,6 +5,7 @@ once; what is shown is never more hopeful than the governor was allowed to be (r
 """
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -27,6 +28,11 @@ class Timing:
     decode_ms: float
     wait_ms: float
     infer_ms: float
+
+
+def whole_ms(seconds: Optional[float]) -> Optional[int]:
+    """Milliseconds for the page; None for what is none, NaN and infinities included."""
+    return None if seconds is None or not math.isfinite(seconds) else round(1e3 * seconds)
 
 
 class Robot:
@@ -123,8 +129,8 @@ class Robot:
             "t": round(now_s, 2),
             "level": int(force.level),
             "p": [round(share, 4) for share in shares],
-            "age": None if force.age_s is None else round(1e3 * force.age_s),
-            "late": round(timing.age_ms) if timing and shares else None,
+            "age": whole_ms(force.age_s),
+            "late": whole_ms(timing.age_ms / 1e3) if timing and shares else None,
             **{name: self._now(name, now_s) for name in ("permitted", "asked")},
         }
         with self._lock:

@@ -79,15 +79,20 @@ class PageServer:
 
     @property
     def alive(self) -> bool:
-        """Whether it still serves."""
+        """Whether it still serves; it does not without looking at its robots."""
         return self._thread is not None and self._thread.is_alive()
 
     async def _serve(self) -> None:
         looking = asyncio.ensure_future(ticking(self._site))
+        looking.add_done_callback(self._end)  # a bug: from now on the pictures would stand still
         try:
             await self._server.serve([self._socket])  # takes no signals: this is not the main thread
         finally:
-            looking.cancel()
+            if not looking.cancel():
+                looking.result()  # raises what ended it
+
+    def _end(self, _: object) -> None:
+        self._server.should_exit = True
 
 
 def write_token(path: Path, token: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from duck_protection.dashboard.events import Event, EventWatch, Kind
+from duck_protection.dashboard.robot import whole_ms
 from duck_protection.recording.drive import Drive
 from duck_protection.recording.recorder import Recorder
 from duck_protection.verdict import Level
@@ -63,7 +64,6 @@ class Story:
         """The last commanded speed, m/s."""
         return _last(self.commands, at_s)
 
-
     def samples(self, most: int = 2000) -> List[Dict[str, Any]]:
         """The whole recording for the page's timelines, as Robot.sample() gives them, evenly spaced."""
         if self.first_s is None:
@@ -74,9 +74,9 @@ class Story:
     def _sample(self, at_s: float) -> Dict[str, Any]:
         force = self.drive.in_force(at_s)
         shares = force.heard.probabilities if force.heard else ()
-        age_ms = None if force.age_s is None else round(1e3 * force.age_s)
-        return {"t": at_s, "level": int(force.level), "p": [round(share, 4) for share in shares], "age": age_ms,
-                "late": None, "permitted": self.command_at(at_s), "asked": None}  # fmt: skip
+        return {"t": at_s, "level": int(force.level), "p": [round(share, 4) for share in shares],
+                "age": whole_ms(force.age_s), "late": None,
+                "permitted": self.command_at(at_s), "asked": None}  # fmt: skip
 
 
 def write_frame(path: Path, story: Story, at_s: float) -> None:

@@ -28,8 +28,19 @@ def write_json(path: Union[str, Path], result: Mapping[str, Any]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(_plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can say it: NaN and infinities become null, numpy's numbers plain ones."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def commit() -> str:
@@ -65,14 +76,3 @@ def _line(file: str, key: str) -> str:
     except OSError:
         return ""
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON can say it: NaN and infinities become null, numpy's numbers plain ones."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

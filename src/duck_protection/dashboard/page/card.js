@@ -60,8 +60,9 @@ export class Card {
       }));
     }
     shown.forEach((_, index) => {
-      bars.children[index].querySelector("b").style.width = `${100 * shares[index]}%`;
-      bars.children[index].querySelector("em").textContent = `${(100 * shares[index]).toFixed(0)} %`;
+      const share = shares[index] ?? null; // null: the model gave no number
+      bars.children[index].querySelector("b").style.width = `${100 * (share ?? 0)}%`;
+      bars.children[index].querySelector("em").textContent = share === null ? "?" : `${(100 * share).toFixed(0)} %`;
     });
   }
 
@@ -95,11 +96,11 @@ export class Card {
     const question = this.find("input").value.trim();
     if (!question) return;
     await this.post("ask", { question }, (answer) =>
-      answer.ok ? `${answer.text}  (picture ${(1e3 * answer.age_s).toFixed(0)} ms old, answered in ${answer.seconds.toFixed(1)} s)` : answer.text);
+      answer.ok ? `${answer.text}  (picture ${old(answer.age_s, 1e3)}, answered in ${answer.seconds?.toFixed(1) ?? "?"} s)` : answer.text);
   }
 
   async check() {
-    await this.post("check", {}, (answer) => `${LEVELS[answer.level]}: ${answer.reason.replace(/^(clear|slow|stop): /, "")}  (picture ${answer.age_ms.toFixed(0)} ms old)`);
+    await this.post("check", {}, (answer) => `${LEVELS[answer.level]}: ${answer.reason.replace(/^(clear|slow|stop): /, "")}  (picture ${old(answer.age_ms, 1)})`);
   }
 
   async post(what, body, words) {
@@ -121,6 +122,10 @@ export class Card {
     }
     buttons.forEach((button) => { button.disabled = false; });
   }
+}
+
+function old(age, toMs) {
+  return age === null ? "of unknown age" : `${(toMs * age).toFixed(0)} ms old`;
 }
 
 function speedOf(sample) {
