@@ -143,7 +143,7 @@ def test_numbers_that_are_none_reach_the_page_as_null(served: Served) -> None:
     """json.dumps wrote NaN, and the browser's JSON.parse gave up on the whole page."""
     bad = float("nan")
     heard_as(served.robots[0], Level.STOP, (bad, 0.1, 0.9), time.time())
-    served.robots[0].sample(time.time(), words=True)
+    served.robots[0].sample(time.time())
     served.desk.verdict = {"probabilities": [bad], "age_ms": float("inf")}
     served.start()
     with connect(f"ws://127.0.0.1:{served.port}/ws") as socket:
@@ -161,8 +161,8 @@ def test_numbers_that_are_none_reach_the_page_as_null(served: Served) -> None:
 class Broken(Robot):
     """A bug: its samples raise."""
 
-    def sample(self, *_: Any, **__: Any) -> Dict[str, Any]:
-        raise ZeroDivisionError
+    def sample(self, now_s: float) -> Dict[str, Any]:
+        raise ZeroDivisionError(now_s)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the traceback that a person sees

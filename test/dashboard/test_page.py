@@ -91,13 +91,26 @@ def test_a_share_that_is_no_number_is_a_question_mark_and_the_page_goes_on(chrom
     tab.on("pageerror", lambda err: troubles.append(str(err)))
     tab.goto(served.start())
     bars = tab.locator('.robot[data-robot="duckie"] .bars')
-    for shares, shown in (((float("nan"), 0.1, 0.9), ["?", "10 %", "90 %"]), ((0.2, 0.1, 0.7), ["20 %", "10 %", "70 %"])):
+    for share, shown in ((float("nan"), ["?", "10 %", "90 %"]), (0.2, ["20 %", "10 %", "90 %"])):
         ended_s = time.monotonic() + WAIT_MS / 1e3
         while bars.locator("em").all_text_contents() != shown:
             assert time.monotonic() < ended_s and not troubles, troubles
-            heard_as(served.robots[0], Level.STOP, shares, time.time())
+            heard_as(served.robots[0], Level.STOP, (share, 0.1, 0.9), time.time())
     tab.close()
     assert troubles == []
+
+
+def test_the_bars_bear_the_words_of_the_verdict_that_they_show(chromium: Any, served: Served) -> None:
+    """Another question with as many words kept the words of the one before."""
+    tab = chromium.new_page()
+    tab.goto(served.start())
+    bars = tab.locator('.robot[data-robot="duckie"] .bars')
+    for words in (("Clear", "Slow", "Stop"), ("No", "Maybe", "Yes")):
+        ended_s = time.monotonic() + WAIT_MS / 1e3
+        while bars.locator("span").all_text_contents() != list(words):
+            assert time.monotonic() < ended_s
+            heard_as(served.robots[0], Level.STOP, (0.1, 0.2, 0.7), time.time(), words)
+    tab.close()
 
 
 def test_it_says_that_the_node_is_gone_and_comes_back_by_itself(page: Any, served: Served) -> None:

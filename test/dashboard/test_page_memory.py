@@ -123,7 +123,7 @@ def test_numbers_that_are_none_do_not_stop_the_samples(bad: float) -> None:
     heard = Heard(100.0, bad, Level.STOP, "stop: as judged", tuple(LEVELS), (bad, 0.1, 0.9))
     robot.verdict(heard, Timing(50.0, 3.0, 1.0, 30.0), "duckling")
     robot.verdict(replace(heard, stamp_s=99.9), Timing(bad, bad, bad, bad), "duckling")
-    sample = robot.sample(100.1, words=True)
+    sample = robot.sample(100.1)
     assert (sample["level"], sample["age"], sample["late"]) == (Level.STOP, 200, None)
     told.came(100.0)
     told.drive.hear(heard)
@@ -142,16 +142,25 @@ def test_the_page_never_shows_more_than_the_governor_was_allowed() -> None:
     assert robot.in_force(101.6).reason == "silence: no verdict for 0.6 s"
 
 
-def test_a_sample_says_what_is_unknown_as_null_and_words_only_when_asked() -> None:
+def test_a_sample_says_what_is_unknown_as_none_and_its_words_are_no_history() -> None:
     robot = Robot("duckie")
-    empty = robot.sample(1.0, words=True)
+    empty = robot.sample(1.0)
     assert (empty["age"], empty["late"], empty["permitted"], empty["p"]) == (None, None, None, [])
     judged(robot, Level.SLOW, 100.0)
     robot.speed("permitted", 0.05, 99.5)
-    sample = robot.sample(100.1, words=False)
+    sample = robot.sample(100.1)
     assert (sample["level"], sample["age"], sample["late"], sample["permitted"]) == (2, 150, 50, 0.05)
-    assert "health" not in sample and robot.sample(100.6, words=True)["permitted"] is None
-    assert len(robot.history()) == 3
+    assert (len(sample["health"]), sample["model"], sample["choices"]) == (4, "duckling", list(LEVELS))
+    assert robot.sample(100.6)["permitted"] is None
+    assert len(robot.history()) == 3 and not {"health", "choices", "model"} & set(robot.history()[1])
+
+
+def test_an_unknown_without_words_leaves_the_minute_before_it_its_words() -> None:
+    robot = Robot("duckie")
+    judged(robot, Level.SLOW, 100.0)
+    robot.verdict(Heard(100.1, 0.0, Level.UNKNOWN, "camera: silent for 0.3 s"), Timing(0.0, 0.0, 0.0, 0.0), "duckling")
+    sample = robot.sample(100.2)
+    assert (sample["p"], sample["choices"], robot.choices) == ([], list(LEVELS), list(LEVELS))
 
 
 def test_the_oldest_events_are_deleted_first_and_the_newest_stays(tmp_path: Path) -> None:

@@ -31,7 +31,6 @@ from duck_protection.recording.results import plain
 LOG = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 UNDER_WAY = 2  # messages that a visitor has not taken yet
-PANEL_EVERY = 5  # ticks: words change slower than numbers
 MAX_BODY = 16_384
 MAX_QUESTION = 4000  # characters, as ~ask takes
 MAX_VISITORS = 16
@@ -71,9 +70,8 @@ class Site:
 
     def look(self, now_s: float) -> None:
         """Takes one sample of every robot; ten times a second, whoever looks."""
-        words = self.tick % PANEL_EVERY == 0
         if self.desk is not None:
-            self.newest = {name: robot.sample(now_s, words=words) for name, robot in self.robots.items()}
+            self.newest = {name: robot.sample(now_s) for name, robot in self.robots.items()}
         self.tick += 1
 
     def hello(self) -> Dict[str, Any]:

@@ -66,6 +66,8 @@ class Robot:
         """A verdict has come; heard.stamp_s is its frame's, by this machine's clock."""
         first = self._heard is None or heard.stamp_s != self._heard.stamp_s
         self._came_s["verdict"] = heard.heard_s
+        if heard.choices:  # an UNKNOWN about no picture offers none: the minute before it keeps its words
+            self._choices = list(heard.choices)
         if heard.judged and first:
             self._tally.note("judged", heard.heard_s)
         with self._lock:
@@ -113,15 +115,11 @@ class Robot:
 
     @property
     def choices(self) -> List[str]:
-        """The words offered in the last verdict."""
-        return list(self._heard.choices) if self._heard else self._choices
+        """The words offered in the last verdict that offered some."""
+        return self._choices
 
-    def sample(self, now_s: float, words: bool) -> Dict[str, Any]:
-        """This moment for the page, its numbers kept in the history. Times in s and ms, speeds in m/s, null: unknown.
-
-        Args:
-            words: With choices, health and model, which change slower than the numbers.
-        """
+    def sample(self, now_s: float) -> Dict[str, Any]:
+        """This moment for the page; the numbers are kept in the history. Times in s and ms, speeds in m/s."""
         force = self.in_force(now_s)
         shares = force.heard.probabilities if force.heard and force.age_s is not None else ()
         timing = self._timing
@@ -135,11 +133,9 @@ class Robot:
         }
         with self._lock:
             self._samples.append(numbers)
-        return {**numbers, "reason": force.reason, **(self._words(now_s) if words else {})}
-
-    def _words(self, now_s: float) -> Dict[str, Any]:
         health = [asdict(part) for part in parts_of(self._signs(now_s))]
-        return {"choices": self.choices, "health": health, "model": self._model}
+        words = {"reason": force.reason, "choices": self.choices, "health": health, "model": self._model}
+        return {**numbers, **words}
 
     def _signs(self, now_s: float) -> Signs:
         timing, heard = self._timing, self._heard

@@ -27,7 +27,7 @@ export class Card {
   take(sample, jpeg) {
     this.samples.push(sample);
     if (this.samples.length > KEPT) this.samples.splice(0, this.samples.length - KEPT);
-    if (sample.choices) this.panel(sample);
+    this.panel(sample);
     const level = LEVELS[sample.level];
     this.find(".view").dataset.level = level;
     draw(this.find("figcaption .shape"), level);
@@ -50,7 +50,7 @@ export class Card {
   bars(shares) {
     const bars = this.find(".bars");
     const shown = shares.length ? this.choices : [];
-    if (bars.children.length !== shown.length) {
+    if ([...bars.children].map((bar) => bar.firstChild.textContent).join("\n") !== shown.join("\n")) {
       bars.replaceChildren(...shown.map((word) => {
         const bar = document.createElement("div");
         bar.innerHTML = "<span></span><i><b></b></i><em></em>";
