@@ -1,6 +1,7 @@
 """`./run inspect` on bags that are not the black box's own."""
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,28 @@ def test_a_bag_of_raw_pictures_alone_is_one_film(tmp_path: Path) -> None:
     image = Image(height=48, width=64, encoding="bgr8", step=192, data=pixels.tobytes())
     file = bag(tmp_path / "raw.bag", *[("/car/camera_node/image", image, 10.0 + k / 10) for k in range(10)])
     assert inspect_bag.main([str(file), "--once", "--out", str(tmp_path)]) == 0
-    assert len(list(tmp_path.glob("raw/car/*-RECORDING/clip.mp4"))) == 1
+    assert len(list(tmp_path.glob("raw-*/car/*-RECORDING/clip.mp4"))) == 1
+
+
+def test_each_run_has_a_folder_of_its_own_and_touches_no_other(tmp_path: Path) -> None:
+    """It deleted OUT/drive, whosever that was."""
+    own = tmp_path / "drive" / "notes.txt"
+    own.parent.mkdir()
+    own.write_text("do not lose this")
+    file = bag(tmp_path / "drive.bag", ("/a/duck_protection_node/verdict", verdict(3, 1.0), 1.0))
+    for _ in range(2):
+        assert inspect_bag.main([str(file), "--once", "--out", str(tmp_path)]) == 0
+    assert own.read_text() == "do not lose this"
+    assert [len(list(folder.glob("a/*/event.json"))) for folder in tmp_path.glob("drive-*")] == [1, 1]
+
+
+def test_a_port_that_is_taken_is_said_and_leaves_nothing_behind(tmp_path: Path, capsys: Any) -> None:
+    file = bag(tmp_path / "drive.bag", ("/a/duck_protection_node/verdict", verdict(3, 1.0), 1.0))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert inspect_bag.main([str(file), "--port", port, "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.startswith("inspect: ")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_the_drawn_debug_picture_is_not_taken_for_the_cameras(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """`./run inspect BAG`: what happened in a recording, on the operator's page: pictures, reasons, films, timelines.
 
 Any bag with pictures or verdicts will do, of the black box or of `rosbag record`, of several robots too. Needs no ROS
-master. Exit status: 0 after Ctrl-C, or at once with --once; 1: the bag cannot be used.
+master. Promise: each run writes into a new folder of its own and touches nothing else. Exit status: 0 after Ctrl-C, or
+at once with --once; 1: the bag, the folder or the port cannot be used.
 """
 from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ from duck_protection.recording.results import ROOT
 
 LOOK_BACK_S, LOOK_ON_S = 5.0, 5.0  # a film: as long as the black box's
 MANY = 200  # events, the page's list
-BUDGET = 2**40  # this folder is the person's own: nothing is deleted
+BUDGET = 2**40  # bytes: nothing is deleted
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -35,19 +36,23 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     logging.getLogger("rosout").setLevel(logging.ERROR)
     try:
         stories = stories_of(options.bag)
-    except ValueError as err:
+        store = EventStore(_new_folder(options.out, options.bag.stem), BUDGET)
+    except (OSError, ValueError) as err:
         print(f"inspect: {err}", file=sys.stderr)
         return 1
-    folder = options.out / options.bag.stem
-    shutil.rmtree(folder, ignore_errors=True)
-    store = EventStore(folder, BUDGET)
     found = [(story.robot, event) for story in stories.values() for event in story.events()][:MANY]
     _tell(options.bag, stories, found)
     if options.once:
         write_all(options.bag, store, found)
-        print(f"written: {folder}")
+        print(f"written: {store.folder}")
         return 0
     return _serve(options, stories, store, found)
+
+
+def _new_folder(out: Path, stem: str) -> Path:
+    """Not OUT/STEM itself: that may be the person's own, or of another bag of this name."""
+    out.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{stem}-", dir=out))
 
 
 def write_all(bag: Path, store: EventStore, found: List[Tuple[str, Event]]) -> None:
@@ -73,11 +78,12 @@ def _serve(
         page = PageServer(Site(robots, store, None, levels, options.bag.name), options.host, options.port,
                           token_from(options.token_file, options.host))  # fmt: skip
     except (OSError, ValueError) as err:
+        store.folder.rmdir()  # nothing was written yet
         print(f"inspect: {err}", file=sys.stderr)
         return 1
     page.start()
     threading.Thread(target=write_all, args=(options.bag, store, found), daemon=True).start()
-    print(f"open {page.url}/   (Ctrl-C ends; films come as they are drawn)", flush=True)
+    print(f"open {page.url}/   (Ctrl-C ends; films come as they are drawn, in {store.folder})", flush=True)
     try:
         while page.alive:
             time.sleep(0.2)
@@ -103,7 +109,7 @@ def _options(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run inspect", description="Shows what happened in a rosbag.")
     add = parser.add_argument
     add("bag", type=Path, help="a .bag file")
-    add("--out", type=Path, default=ROOT / "out" / "inspect", metavar="DIR", help="for its files (out/inspect)")
+    add("--out", type=Path, default=ROOT / "out" / "inspect", metavar="DIR", help="for its new folder (out/inspect)")
     add("--host", default="127.0.0.1", help="another address needs --token-file")
     add("--port", type=int, default=8091, help="0: any free one (8091)")
     add("--token-file", default="", metavar="FILE")
