@@ -61,16 +61,17 @@ class Parrot:
 class Served:
     """A page in this process, that can be ended and started again on the same port."""
 
-    def __init__(self, folder: Path, names: List[str]) -> None:
+    def __init__(self, folder: Path, names: List[str], token: str = TOKEN) -> None:
         self.robots = [Robot(name) for name in names]
         self.store = EventStore(folder / "events", 10_000_000)
         self.desk = Parrot()
         self.server: Optional[PageServer] = None
-        self.port = 0
+        self.port, self.token = 0, token
 
     def start(self, host: str = "127.0.0.1") -> str:
         """Its address."""
-        self.server = PageServer(Site(self.robots, self.store, self.desk, LEVELS, "a test"), host, self.port, TOKEN)
+        site = Site(self.robots, self.store, self.desk, LEVELS, "a test")
+        self.server = PageServer(site, host, self.port, self.token)
         self.port = int(self.server.url.rpartition(":")[2])
         self.server.start()
         return f"http://127.0.0.1:{self.port}/"

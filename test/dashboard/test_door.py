@@ -5,14 +5,16 @@ import http.client
 import json
 import time
 from contextlib import closing
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Dict, Tuple
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 from page_kit import TOKEN, Served, heard_as, jpeg, judged
 from websockets.sync.client import connect
 
-from duck_protection.dashboard.door import COOKIE
+from duck_protection.dashboard.door import cookie_name
 from duck_protection.dashboard.events import Event, Kind
 from duck_protection.dashboard.robot import Robot
 from duck_protection.dashboard.serving import token_from, write_token
@@ -32,8 +34,11 @@ def sent(served: Served, method: str, path: str, body: Any, headers: Dict[str, s
             return reply.status, text, {name.lower(): value for name, value in reply.getheaders()}
 
 
+def cookies(served: Served, token: str = TOKEN) -> Dict[str, str]:
+    return {"Cookie": f"{cookie_name(served.port)}={token}"}
+
+
 ASK = "/api/robots/duckie/ask"
-COOKIES = {"Cookie": f"{COOKIE}={TOKEN}"}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -41,22 +46,40 @@ def test_on_this_machine_everybody_looks_and_only_the_token_acts(served: Served)
     served.start()
     status, _, headers = asked(served, "GET", "/")
     assert status == 200 and TOKEN in headers["set-cookie"] and "HttpOnly" in headers["set-cookie"]
+    assert headers["cross-origin-resource-policy"] == "same-origin"
     assert asked(served, "GET", "/api/events")[0] == 200
     assert asked(served, "POST", ASK)[0] == 401
-    assert asked(served, "POST", ASK, Cookie=f"{COOKIE}=wrong")[0] == 401
+    assert asked(served, "POST", ASK, **cookies(served, "wrong"))[0] == 401
     assert served.desk.asked == []
-    assert asked(served, "POST", ASK, **COOKIES)[0] == 200
+    assert asked(served, "POST", ASK, **cookies(served))[0] == 200
     assert asked(served, "POST", ASK, **BEARER)[0] == 200
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example:80"}])
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example:80"}, {"Host": "["}, {"Origin": "http://["}],
+)
 def test_a_page_of_another_origin_gets_nothing_even_with_the_cookie(served: Served, headers: Dict[str, str]) -> None:
     served.start()
-    assert asked(served, "POST", ASK, **COOKIES, **headers)[0] == 403
+    assert asked(served, "POST", ASK, **cookies(served), **headers)[0] == 403
     assert asked(served, "GET", "/api/events", **headers)[0] == 403
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}  # fmt: skip
     assert asked(served, "GET", "/ws", **upgrade, **headers)[0] == 403
+
+
+def test_two_pages_of_one_machine_do_not_overwrite_each_others_cookie(served: Served, tmp_path: Path) -> None:
+    """A browser knows no ports in cookies: the second page opened made the first one's questions fail."""
+    other = Served(tmp_path / "other", ["duckie"], "another-token-for-tests")
+    browser = build_opener(HTTPCookieProcessor(CookieJar()))
+    try:
+        urls = [page.start() for page in (served, other)]
+        for url in urls:
+            browser.open(url, timeout=10).close()
+        for url in urls:
+            with browser.open(url + ASK[1:], b'{"question": "how many?"}', timeout=10) as reply:
+                assert reply.status == 200
+    finally:
+        other.stop()
 
 
 def test_at_another_address_nothing_is_shown_without_the_token(served: Served) -> None:
@@ -66,7 +89,7 @@ def test_at_another_address_nothing_is_shown_without_the_token(served: Served) -
     assert status == 401 and "token" in body and TOKEN not in str(headers)
     for path in ("/api/events", "/page/main.js"):
         assert asked(served, "GET", path)[0] == 401
-        assert asked(served, "GET", path, **COOKIES)[0] == 200
+        assert asked(served, "GET", path, **cookies(served))[0] == 200
     status, _, headers = asked(served, "GET", f"/?token={TOKEN}")
     assert (status, headers["location"]) == (303, "/") and TOKEN in headers["set-cookie"]
     assert asked(served, "GET", "/?token=guess")[0] == 401
@@ -86,10 +109,10 @@ def test_only_known_files_of_known_events_are_given_out(served: Served) -> None:
 
 def test_what_is_no_question_is_refused_in_words(served: Served) -> None:
     served.start()
-    assert asked(served, "POST", "/api/robots/nobody/ask", **COOKIES)[0] == 404
+    assert asked(served, "POST", "/api/robots/nobody/ask", **cookies(served))[0] == 404
     for body, status in ((b"", 400), (b"[]", 400), (b'{"question": " "}', 400), (b'{"question": 5}', 400),
                          (json.dumps({"question": "x" * 4001}).encode(), 400), (b"x" * 20_000, 413)):  # fmt: skip
-        got, text, _ = sent(served, "POST", ASK, body, COOKIES)
+        got, text, _ = sent(served, "POST", ASK, body, cookies(served))
         assert got == status and json.loads(text)["detail"], body[:40]
     assert served.desk.asked == []
 
@@ -110,6 +133,9 @@ def test_another_address_needs_a_token_file_and_a_written_one_is_its_owners(tmp_
     write_token(tmp_path / "a" / "token", first)
     assert (tmp_path / "a" / "token").stat().st_mode & 0o777 == 0o600
     assert token_from(str(tmp_path / "a" / "token"), "0.0.0.0") == first
+    (tmp_path / "a" / "token").chmod(0o644)  # made by hand, or by a version before
+    write_token(tmp_path / "a" / "token", second)
+    assert (tmp_path / "a" / "token").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_slow_visitor_gets_fewer_messages_not_older_ones(served: Served) -> None:
@@ -154,7 +180,7 @@ def test_numbers_that_are_none_reach_the_page_as_null(served: Served) -> None:
             socket.send("taken")
             message = socket.recv(10)
         assert shares == [None, 0.1, 0.9]
-    status, text, _ = asked(served, "POST", "/api/robots/duckie/check", **COOKIES)
+    status, text, _ = asked(served, "POST", "/api/robots/duckie/check", **cookies(served))
     assert (status, strict(text)["probabilities"], strict(text)["age_ms"]) == (200, [None], None)
 
 

@@ -2,7 +2,8 @@
 
 On this machine alone (loopback) everybody may look. From any other address, and for whatever acts (a question, a
 verdict now), the token is needed. Promise: no page of another origin can look or act in a visitor's name; the token is
-compared in constant time, never logged, and leaves the address line at once for a cookie that no script can read.
+compared in constant time, never logged, and leaves the address line at once for a cookie that no script can read. Each
+port has a cookie of its own name: a browser sends every cookie of a host to all its ports.
 """
 from __future__ import annotations
 
@@ -13,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from duck_protection.server.listening import loopback
 
-COOKIE = "duck_protection_token"
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
@@ -28,20 +28,26 @@ HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' blob:; media-src 'self'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+
+
+def cookie_name(port: int) -> str:
+    """Of the page at this port."""
+    return f"duck_protection_token_{port}"
 
 
 class Door:
     """Wraps an ASGI application.
 
     Args:
-        host: The address that is listened to.
+        host, port: The address that is listened to.
         token: What opens.
     """
 
-    def __init__(self, app: App, host: str, token: str) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: App, host: str, port: int, token: str) -> None:
+        self._app, self._token, self._name = app, token, cookie_name(port)
         self._local = loopback(host)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -62,21 +68,33 @@ class Door:
 
     def _foreign(self, headers: Dict[str, str]) -> bool:
         """A page of another origin, or another name that was made to mean this machine."""
-        host = urlsplit("//" + headers.get("host", "")).hostname or ""
-        if self._local and not loopback(host):
-            return True
         origin = headers.get("origin")
-        return origin is not None and urlsplit(origin).netloc != headers.get("host")
+        try:
+            host = urlsplit("//" + headers.get("host", "")).hostname or ""
+            other = origin is not None and urlsplit(origin).netloc != headers.get("host")
+        except ValueError:  # no address at all, "[" for one
+            return True
+        return other or (self._local and not loopback(host))
 
     def _may(self, scope: Message, headers: Dict[str, str]) -> bool:
         acts = scope.get("method", "GET") not in ("GET", "HEAD")
-        return (self._local and not acts) or self._is_token(_given(headers))
+        return (self._local and not acts) or self._is_token(self._given(headers))
+
+    def _given(self, headers: Dict[str, str]) -> str:
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return bearer.strip()
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(self._name)
+        except CookieError:
+            return ""
+        return cookie.value if cookie else ""
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._token.encode())
 
     def _cookie(self) -> Tuple[bytes, bytes]:
-        return b"set-cookie", f"{COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/".encode()
+        return b"set-cookie", f"{self._name}={self._token}; HttpOnly; SameSite=Strict; Path=/".encode()
 
     def _marked(self, scope: Message, send: Send) -> Send:
         """Adds the headers; on this machine the page brings its token along."""
@@ -88,17 +106,6 @@ class Door:
             await send(message)
 
         return marked
-
-
-def _given(headers: Dict[str, str]) -> str:
-    scheme, _, bearer = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return bearer.strip()
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return cookie.value if cookie else ""
 
 
 async def _refuse(scope: Message, send: Send, status: int, body: bytes) -> None:

@@ -49,9 +49,9 @@ class PageServer:
     def __init__(self, site: Site, host: str, port: int, token: str) -> None:
         self._site = site
         self._socket = bound(host, port)
-        self.url = url_of(self._socket)
+        self.url, self.port = url_of(self._socket), int(self._socket.getsockname()[1])
         config = uvicorn.Config(
-            Door(make_app(site), host, token),
+            Door(make_app(site), host, self.port, token),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -100,4 +100,5 @@ def write_token(path: Path, token: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="ascii") as file:
+        os.fchmod(handle, 0o600)  # a file that was there has kept its mode
         file.write(token + "\n")

@@ -101,10 +101,10 @@ class DashboardNode:
         desk = RobotDesk(settings.names, settings.protection)
         self.page = PageServer(Site(robots, store, desk, levels, settings.title, settings.rate_hz),
                                settings.host, settings.port, token)  # fmt: skip
+        place = settings.token_file or str(home / f"dashboard_token_{self.page.port}")  # another port: another page's
         if not settings.token_file:
-            write_token(home / "dashboard_token", token)
+            write_token(Path(place), token)
         self.page.start()
-        place = settings.token_file or home / "dashboard_token"
         rospy.loginfo("the operator's page: %s/ (its token: %s); events: %s", self.page.url, place, folder)
 
     def tick(self) -> None:
