@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
+import socket
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Dict, Tuple
@@ -17,7 +19,7 @@ from websockets.sync.client import connect
 from duck_protection.dashboard.door import cookie_name
 from duck_protection.dashboard.events import Event, Kind
 from duck_protection.dashboard.robot import Robot
-from duck_protection.dashboard.serving import token_from, write_token
+from duck_protection.dashboard.serving import CONNECTIONS, token_from, write_token
 from duck_protection.settings import SettingsError
 from duck_protection.verdict import Level
 
@@ -115,6 +117,51 @@ def test_what_is_no_question_is_refused_in_words(served: Served) -> None:
         got, text, _ = sent(served, "POST", ASK, body, cookies(served))
         assert got == status and json.loads(text)["detail"], body[:40]
     assert served.desk.asked == []
+
+
+def begun(served: Served, body: bytes) -> socket.socket:
+    """A question of which only the beginning has come."""
+    client = socket.create_connection(("127.0.0.1", served.port), timeout=10)
+    head = [f"POST {ASK} HTTP/1.1", f"Host: 127.0.0.1:{served.port}", f"Authorization: Bearer {TOKEN}",
+            "Content-Length: 100", "", ""]  # fmt: skip
+    client.sendall("\r\n".join(head).encode() + body)
+    return client
+
+
+def test_a_question_that_does_not_come_to_its_end_is_refused(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """It was waited for without end; one that was cut off was a traceback in the log."""
+    served.start()
+    begun(served, b"{").close()
+    with begun(served, b"{") as client:
+        reply = client.recv(4096)
+    assert reply.startswith(b"HTTP/1.1 408 ") and served.desk.asked == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_more_connections_than_people_have_are_refused_and_it_recovers(served: Served) -> None:
+    served.start()
+    with ExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            stack.enter_context(begun(served, b"{"))
+        status, _, _ = asked(served, "GET", "/")
+        assert status == 503
+    ended_s = time.monotonic() + 10
+    while asked(served, "GET", "/")[0] != 200:
+        assert time.monotonic() < ended_s
+
+
+def test_a_question_without_an_answer_does_not_keep_the_page_from_ending(served: Served) -> None:
+    """It was asked in the event loop's executor, whose end is waited for: up to 32 s."""
+    served.start()
+    served.desk.may_answer.clear()
+    with begun(served, json.dumps({"question": "?" * 80}).encode().ljust(100)):
+        ended_s = time.monotonic() + 10
+        while not served.desk.asked:
+            assert time.monotonic() < ended_s
+            time.sleep(0.01)
+        served.stop()
+        assert served.server is not None and not served.server.alive
+    served.desk.may_answer.set()
 
 
 @pytest.mark.parametrize("text", ["", "short", "with spaces in the token", "Ünsäglich-langer-token"])

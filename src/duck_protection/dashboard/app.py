@@ -16,9 +16,11 @@ import asyncio
 import json
 import logging
 import struct
+import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Protocol
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
 
 from fastapi import FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse
@@ -27,11 +29,14 @@ from fastapi.staticfiles import StaticFiles
 from duck_protection.dashboard.robot import Robot
 from duck_protection.dashboard.store import FILES, EventStore
 from duck_protection.recording.results import plain
+from duck_protection.server.body import read_body
+from duck_protection.server.errors import ApiError
 
 LOG = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 UNDER_WAY = 2  # messages that a visitor has not taken yet
 MAX_BODY = 16_384
+BODY_S = 3.0  # for a question's 4000 characters to arrive
 MAX_QUESTION = 4000  # characters, as ~ask takes
 MAX_VISITORS = 16
 
@@ -179,25 +184,37 @@ async def ticking(site: Site) -> None:
         await asyncio.sleep(due_s - time.monotonic())
 
 
-async def _answer(site: Site, robot: str, call: Any) -> Mapping[str, Any]:
+async def _answer(site: Site, robot: str, call: Callable[[Desk], Mapping[str, Any]]) -> Mapping[str, Any]:
     """Waits for the desk in a thread: it may take its seconds."""
     if robot not in site.robots or site.desk is None:
         raise HTTPException(404, f"no robot is called {robot[:40]!r}" if site.desk else "a recording cannot be asked")
     try:
-        answer: Mapping[str, Any] = plain(await asyncio.get_running_loop().run_in_executor(None, call, site.desk))
+        answer: Mapping[str, Any] = plain(await asyncio.wrap_future(_begun(call, site.desk)))
         return answer
     except AskError as err:
         raise HTTPException(503, str(err)) from err
 
 
+def _begun(call: Callable[[Desk], Mapping[str, Any]], desk: Desk) -> Future[Mapping[str, Any]]:
+    """The call in a thread for which, unlike an executor's, the process does not wait when it ends."""
+    answer: Future[Mapping[str, Any]] = Future()
+    answer.set_running_or_notify_cancel()  # begun: the asker may leave, the answer still comes
+
+    def run() -> None:
+        try:
+            answer.set_result(call(desk))
+        except Exception as err:  # raised where the answer is awaited
+            answer.set_exception(err)
+
+    threading.Thread(target=run, name="question", daemon=True).start()
+    return answer
+
+
 async def _question_in(request: Request) -> str:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"at most {MAX_BODY} bytes")
     try:
-        question = json.loads(body)["question"]
+        question = json.loads(await read_body(request, MAX_BODY, BODY_S))["question"]
+    except ApiError as err:
+        raise HTTPException(err.status, err.message) from err
     except (ValueError, KeyError, TypeError) as err:
         raise HTTPException(400, 'the body must be {"question": TEXT}') from err
     if not (isinstance(question, str) and 0 < len(question.strip()) <= MAX_QUESTION):

@@ -22,6 +22,7 @@ from duck_protection.settings import SettingsError
 
 LOG = logging.getLogger(__name__)
 MIN_TOKEN = 16  # characters
+CONNECTIONS = 128  # 16 visitors (app.py) with the six that a browser opens and their live stream, and some
 
 
 def token_from(file: str, host: str) -> str:
@@ -60,6 +61,7 @@ class PageServer:
             ws="websockets-sansio",
             ws_per_message_deflate=False,  # JPEGs do not shrink
             ws_max_size=1024,  # a visitor says one word at a time
+            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
