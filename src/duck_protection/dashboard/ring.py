@@ -47,8 +47,3 @@ class Ring:
         """What came then, both included, in the order in which it came."""
         with self._lock:
             return [item for item in self._items if from_s <= item.at_s <= to_s]
-
-    @property
-    def bytes_held(self) -> int:
-        """The data's size now."""
-        return self._bytes

@@ -19,9 +19,9 @@ from duck_protection.verdict import Level
 EVER = (0.0, 4e9)
 
 
-def levels_of(questions: str = "") -> Dict[str, Level]:
-    """The level that each offered word stands for, of all questions in the file."""
-    known = questions_from(loaded(questions, "questions.yaml"))
+def levels_of() -> Dict[str, Level]:
+    """The level that each offered word stands for, of all our questions."""
+    known = questions_from(loaded("", "questions.yaml"))
     return {choice.word: choice.level for question in known.values() for choice in question.choices}
 
 
