@@ -52,6 +52,15 @@ def test_a_folder_that_is_full_stays_as_it_is(tmp_path: Path) -> None:
     assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) <= 1500
 
 
+def test_the_limit_holds_for_the_folder_and_not_for_each_start(tmp_path: Path) -> None:
+    """Each start of the node began the limit anew: a node that is respawned would have filled the disk."""
+    for start in range(4):
+        record = ShadowRecord(tmp_path, 1500)
+        record.write({"stamp_s": float(start), "driver": plain(reply(0.9, 0.1))}, b"x" * 400)
+    assert record.full and len(list((tmp_path / "pictures").iterdir())) == 2
+    assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) <= 1500
+
+
 def test_agreement_costs_a_line_and_no_picture(tmp_path: Path) -> None:
     ShadowRecord(tmp_path / "made" / "on the way", 10_000).write({"stamp_s": 1.0}, None)
     assert list((tmp_path / "made" / "on the way" / "pictures").iterdir()) == []

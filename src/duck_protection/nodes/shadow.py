@@ -1,8 +1,9 @@
 """A second model that sees what the driving one sees, and is only recorded: vlm_node's ~shadow.
 
-Answers: where would the other model have said something else? Promise: the driver never waits for it. offer() puts a
-frame into a short queue or drops it; the shadow asks, compares and writes in a thread of its own that steps aside for
-every other; that it fails, hangs or fills its disk changes nothing but ~shadow/status.
+Answers: where would the other model have said something else? Promise: the driver never waits for its answer. offer()
+puts a frame into a short queue or drops it; the shadow asks, compares and writes in a thread of its own that steps
+aside for every other; that it fails, hangs or fills its disk is said on ~shadow/status and nowhere else. No promise:
+in process it shares interpreter, cores and card with the driver, which gets slower then; prefer remote.
 """
 from __future__ import annotations
 

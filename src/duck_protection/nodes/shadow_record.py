@@ -1,7 +1,7 @@
 """What a shadow leaves behind: a line for each frame that both models read, and the pictures on which they parted.
 
 readings.jsonl, and pictures/STAMP.jpg as they came from the camera. Knows no ROS. Promise: the folder never takes more
-than its limit; then nothing more is written, and full says so.
+than its limit, however often it is opened; then nothing more is written, and full says so.
 """
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ class ShadowRecord:
     """The folder. One thread writes.
 
     Args:
-        max_bytes: Of lines and pictures written from now on.
+        max_bytes: Of all files in it, those that are there already included.
 
     Raises:
         OSError: The folder cannot be made.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        self._folder, self._left = folder, max_bytes
+        from duck_protection.recording.folders import size_of
+
+        self._folder, self._left = folder, max_bytes - size_of(folder)
         self.full = False
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
 
