@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import unittest
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import bench
 from stall_guard import seconds_until
 
+from duck_protection.dashboard.ring import Ring
+from duck_protection.dashboard.robot import Robot
 from duck_protection.nodes import inspect_bag
+from duck_protection.nodes.ears import Ears, Topics
+from duck_protection.nodes.links import LinkWatch
 
 PORT = 8795
 NODE = "/dashboard_node"
@@ -108,7 +113,14 @@ class Dashboard(unittest.TestCase):
         self.assertEqual(inspect_bag.main([str(folder / "drive.bag"), "--once", "--out", str(out)]), 0)
         self.assertTrue(list(out.glob("drive-*/duckie/*-STOP/clip.mp4")))
 
-    def test_4_it_comes_back_after_a_kill_and_still_has_its_events(self) -> None:
+    def test_4_what_is_never_silent_is_heard_again_after_a_network_cut(self) -> None:
+        """Else a card may stay without verdicts for as long as TCP waits; links.py itself is tested by the faults."""
+        topics = Topics("picture", "verdict", "status", "heartbeat", "permitted", "asked", "")
+        Ears(Robot("other"), Ring(1.0, 10**6), topics, 15.0, lambda *_: None)
+        watched = {thread.name for thread in threading.enumerate() if isinstance(thread, LinkWatch)}
+        self.assertEqual(watched, {"link watch /other/verdict", "link watch /other/heartbeat"})
+
+    def test_5_it_comes_back_after_a_kill_and_still_has_its_events(self) -> None:
         before = {event["id"] for event in events()}
         pid = bench.pid_of(NODE)
         os.kill(pid, signal.SIGKILL)

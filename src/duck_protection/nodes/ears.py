@@ -1,7 +1,8 @@
 """What the operator's page hears of one robot, and what the black box keeps of it.
 
 Promise: each message goes into the ring as it came, pictures at most ring_hz times a second; a message of another type
-than expected, or one that cannot be read, is left out and said once.
+than expected, or one that cannot be read, is left out and said once; verdicts and the guard's heartbeat, which are
+never silent, are heard again at once after a network cut.
 """
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ from duck_protection.dashboard.ring import Item, Ring
 from duck_protection.dashboard.robot import Robot, Timing
 from duck_protection.msg import DuckVerdict, TownTruth
 from duck_protection.nodes import robot_messages, town_messages
+from duck_protection.nodes.links import LinkWatch
 
+STEADY = (DuckVerdict, Header)  # told by a tick, whatever happens
 BUFFER_BYTES = 2**24  # larger than any picture: or rospy hands out old ones
 
 
@@ -87,9 +90,11 @@ class Ears:
             return None
 
         few = kind in (CompressedImage, Twist2DStamped)
-        rospy.Subscriber(
+        subscriber = rospy.Subscriber(
             name, rospy.AnyMsg, heard, queue_size=1 if few else 20, buff_size=BUFFER_BYTES, tcp_nodelay=True
         )
+        if kind in STEADY:
+            LinkWatch(subscriber).start()
 
     def _picture(self, message: CompressedImage, at_s: float) -> None:
         self._robot.frame(bytes(message.data), at_s)
