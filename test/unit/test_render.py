@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from duck_protection.corridor import DEFAULT, TOUCHING_M
-from duck_protection.learning.placing import choose_placement
+from duck_protection.learning.placing import EDGES, choose_placement
 from duck_protection.learning.render import LOOK_FRAMES, SMALL_PX, render
 from duck_protection.simulation.camera import COUNTED_PX
 from duck_protection.simulation.town import BUMPER_M, random_town
@@ -98,3 +98,14 @@ def test_placements_are_varied_and_leave_the_robot_room() -> None:
         places = [place[:2] for place in [*placement.ducks.values(), *placement.things.values()]]
         local = placement.robot.local(np.array(places).reshape(-1, 2))
         assert not ((np.abs(local[:, 0]) < BUMPER_M) & (np.abs(local[:, 1]) < 0.08)).any()
+
+
+def test_edges_are_frames_with_a_duck_cut_off_by_the_pictures_side_some_in_the_way_and_some_not(tmp_path: Path) -> None:
+    render(tmp_path, LOOK_FRAMES * 2, seed=5, workers=1, split="edges", scenes="edges")
+    found = labels(tmp_path)
+    assert {label["kind"] for label in found} == {"edge"}
+    cut = [duck for label in found for duck in label["ducks"] if duck["box"][0] == 0 or duck["box"][2] == 640]
+    assert len(cut) > len(found) / 3
+    assert 0.1 < np.mean([label["level"] == "STOP" for label in found]) < 0.9
+    placement = choose_placement(random_town(3).path(), 32, np.random.default_rng(1), EDGES)
+    assert placement.ducks

@@ -15,7 +15,7 @@ from tiny import SIZES
 from duck_protection.corridor import true_level
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
-from duck_protection.learning.dataset import FrameSet, load, near_limit, soft_targets
+from duck_protection.learning.dataset import FrameSet, load, mirrored, near_limit, soft_targets
 from duck_protection.learning.reading import choice_logits
 from duck_protection.learning.shipping import save_model
 from duck_protection.learning.thin import thin_config
@@ -36,7 +36,7 @@ PLAN = Plan(
 
 def label(along_m: float, offset_m: float = 0.0) -> dict[str, Any]:
     row = 480 * (1 - along_m / 1.5)
-    duck = {"along_m": along_m, "offset_m": offset_m, "box": [250, max(0, row), 390, min(480, row + 80)]}
+    duck = {"along_m": along_m, "offset_m": offset_m, "left_m": offset_m, "box": [250, max(0, row), 390, min(480, row + 80)]}
     level = "STOP" if along_m < 0.45 else "SLOW" if along_m < 1.0 else "CLEAR"
     return {"level": level, "ducks": [duck], "file": "none", "map": "town", "d_m": 0.01, "phi_rad": 0.1}
 
@@ -177,6 +177,15 @@ def test_a_frame_near_a_limit_is_known_as_such(along_m: float, offset_m: float, 
 
 def test_a_frame_without_ducks_is_clear() -> None:
     assert soft_targets([{"level": "CLEAR", "ducks": []}], QUESTION, 1).tolist() == [[1, 0, 0]]
+
+
+def test_a_mirrored_label_deserves_the_same_level_and_is_the_label_again_when_mirrored_twice() -> None:
+    duck = {"along_m": 0.3, "offset_m": 0.1, "left_m": -0.2, "box": [0, 10, 50, 60]}
+    seen = {"level": "STOP", "ducks": [duck], "d_m": 0.02, "phi_rad": -0.1}
+    turned = mirrored(seen)
+    assert turned["ducks"][0] == {"along_m": 0.3, "offset_m": -0.1, "left_m": 0.2, "box": [590, 10, 640, 60]}
+    assert (turned["level"], turned["d_m"], turned["phi_rad"]) == ("STOP", -0.02, 0.1)
+    assert mirrored(turned) == seen
 
 
 def test_augmented_pictures_stay_pictures_and_differ() -> None:

@@ -18,6 +18,7 @@ from duck_protection.verdict import Level
 
 VALIDATION_EVERY = 12  # one look in twelve: about 8 % of a training set chooses thresholds and the best moment
 JITTERS = 24
+WIDTH_PX = 640  # boxes are in pixels of the full-size frame
 ALONG_SPREAD = 0.03  # of the distance: half a picture row at 0.45 m, so a nearer limit is sharper than a far one
 OFFSET_SPREAD_M = 0.008
 LIMIT_BAND_M = 0.05  # a frame within it is reported apart: no picture of 384 pixels can tell 0.44 m from 0.46 m
@@ -84,6 +85,17 @@ def near_limit(label: Label) -> bool:
     moves = [(number, (along, offset)) for number in range(len(ducks)) for along in reach for offset in reach]
     moved = [np.where(np.arange(len(ducks))[:, None] == number, ducks + move, ducks) for number, move in moves]
     return any(true_level(one) is not level for one in moved)
+
+
+def mirrored(label: Label) -> Label:
+    """The label of the same picture seen in a mirror: a town that drives on the left. The level stays as it is, for
+    the corridor lies around the lane that the robot is in, on whichever side of the yellow line."""
+    ducks = [
+        {**duck, "left_m": -duck["left_m"], "offset_m": -duck["offset_m"],
+         "box": [WIDTH_PX - duck["box"][2], duck["box"][1], WIDTH_PX - duck["box"][0], duck["box"][3]]}
+        for duck in label["ducks"]
+    ]  # fmt: skip
+    return {**label, "ducks": ducks, "d_m": -label["d_m"], "phi_rad": -label["phi_rad"]}
 
 
 def soft_targets(labels: List[Label], question: Question, seed: int) -> np.ndarray:

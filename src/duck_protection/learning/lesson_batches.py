@@ -6,7 +6,7 @@ depends on the seed and the step alone, so that a resumed training sees exactly 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -15,11 +15,12 @@ from torch import Tensor
 
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
-from duck_protection.learning.dataset import FrameSet, soft_targets
+from duck_protection.learning.dataset import FrameSet, mirrored, soft_targets
 from duck_protection.learning.tutor import Lessons, lessons_of
 from duck_protection.question import Question
 from duck_protection.vlm import chatml
 
+MIRRORED = 0.5  # share of the training pictures that are turned: a town that drives on the left
 IGNORED = -100  # torch's cross_entropy skips such targets
 
 
@@ -65,9 +66,11 @@ class Batches:
         """The batch of this step."""
         chosen = self._chosen(step)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
-        pixels = to_square(augment(self._pixels(chosen), generator))
+        pixels = augment(self._pixels(chosen), generator)
+        turned = torch.rand(len(chosen), generator=generator) < MIRRORED
+        pixels = torch.where(turned.reshape(-1, 1, 1, 1), pixels.flip(-1), pixels)
         rng = np.random.default_rng([self._seed, step])
-        return self._asked(pixels, chosen, *lessons.draw(step, rng))
+        return self._asked(to_square(pixels), chosen, *lessons.draw(step, rng), turned=turned.tolist())
 
     def validation(self, most: int) -> List[Tuple[Batch, Tensor]]:
         """Unchanged validation pictures, asked the same way, with the true choice of each (index in the question)."""
@@ -98,7 +101,9 @@ class Batches:
         said = lessons.answer(topic, self._frames.labels[number])
         return [*chatml.plain_ids(self._tokenizer, said), self._end]
 
-    def _asked(self, pixels: Tensor, chosen: np.ndarray, topic: str, prompt: str) -> Batch:
+    def _asked(
+        self, pixels: Tensor, chosen: np.ndarray, topic: str, prompt: str, turned: Optional[List[bool]] = None
+    ) -> Batch:
         answer_at = len(self._road)
         free = chatml.ids(self._tokenizer, prompt, self._image_tokens)[0]
         rows = [(self._road, [self.word_ids[index], self._end]) for index in self._truth(chosen).tolist()]
@@ -110,5 +115,7 @@ class Batches:
             ids[row, : len(asked) + len(said)] = torch.tensor([*asked, *said])
             targets[row, len(asked) - 1 : len(asked) + len(said) - 1] = torch.tensor(said)
         targets[: len(chosen), answer_at - 1] = IGNORED  # the soft choices teach this one
-        tutoring = lessons_of([self._frames.labels[number] for number in chosen], pixels.shape[-1])
+        labels = [self._frames.labels[number] for number in chosen]
+        labels = [mirrored(label) if other else label for label, other in zip(labels, turned or [False] * len(labels))]
+        tutoring = lessons_of(labels, pixels.shape[-1])
         return Batch(pixels, ids, self._image_at, answer_at, self._soft[torch.from_numpy(chosen)], targets, tutoring)

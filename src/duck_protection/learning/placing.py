@@ -7,17 +7,18 @@ ducks in the other lane, just outside the corridor, behind the white line, crowd
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Tuple
 
 import numpy as np
 
+from duck_protection.simulation.camera import HEIGHT_PX, WIDTH_PX, project
 from duck_protection.simulation.robot import WIDTH_M
 from duck_protection.simulation.scene import Scene
 from duck_protection.simulation.town import BUMPER_M, TILE_M, LanePath, Pose
 
-KINDS = ("none", "in_path", "beside")
-KIND_SHARES = (0.22, 0.60, 0.18)
+KINDS = ("none", "in_path", "beside", "edge")
+KIND_SHARES = (0.22, 0.60, 0.18, 0.0)
 NEAREST_M, FARTHEST_M = 0.03, 1.5
 OTHER_LANE_M = 0.4 * TILE_M  # from lane centre to lane centre
 
@@ -33,10 +34,15 @@ class Crowding:
     crowd: Tuple[float, float, float, float]
     yellow: Tuple[float, float, float, float]
     pose: float  # multiplies how far the robot strays from its lane
+    kinds: Tuple[float, float, float, float] = KIND_SHARES
 
 
 HARD = Crowding(1.0, (0.65, 0.25, 0.10), (0.35, 0.25, 0.2, 0.2), (0.4, 0.3, 0.2, 0.1), 1.0)
 PLAIN = Crowding(0.5, (0.85, 0.12, 0.03), (0.7, 0.3, 0.0, 0.0), (0.7, 0.3, 0.0, 0.0), 0.7)
+EDGES = replace(PLAIN, kinds=(0.0, 0.0, 0.0, 1.0))
+EDGE_PX = 45  # a near duck's middle so far beyond the picture's side, or inside it: a part of it shows
+EDGE_TRIES = 400  # about one in fifty is cut off
+DUCK_MIDDLE_M = 0.025  # above the road
 
 
 @dataclass
@@ -63,16 +69,19 @@ def choose_placement(
     path: LanePath, ducks_there: int, rng: np.random.Generator, crowding: Crowding = HARD
 ) -> Placement:
     """A frame's arrangement on this lane, with at most this many ducks."""
-    s = rng.uniform(0, path.length_m)
-    d = float(np.clip(rng.normal(0, 0.025), -0.06, 0.06)) if rng.random() < 0.6 else rng.uniform(-0.06, 0.06)
-    phi = float(np.clip(rng.normal(0, 0.09), -0.35, 0.35)) if rng.random() < 0.6 else rng.uniform(-0.35, 0.35)
-    d, phi = d * crowding.pose, phi * crowding.pose
-    robot = path.pose(s, d, phi)
-    bumper = robot.ahead(BUMPER_M)
-    start = path.nearest((bumper.x_m, bumper.y_m))
-    placement = Placement(robot, d, phi, str(rng.choice(KINDS, p=KIND_SHARES)))
+    robot, d, phi = _stray(path, rng, crowding)
+    start = _bumper_s(path, robot)
+    kind, dangers = str(rng.choice(KINDS, p=crowding.kinds)), []
+    for _ in range(EDGE_TRIES if kind == "edge" else 0):
+        dangers = _cut_off(path, robot, start, rng)
+        if dangers:
+            break
+        robot, d, phi = _stray(path, rng, crowding)
+        start = _bumper_s(path, robot)
+    placement = Placement(robot, d, phi, kind)
     ducks = rng.permutation(ducks_there).tolist()
-    for along, offset in [*_dangers(placement.kind, rng, crowding), *_decoys(rng, crowding.decoys)]:
+    dangers = dangers or _dangers(placement.kind, rng, crowding)
+    for along, offset in [*dangers, *_decoys(rng, crowding.decoys)]:
         where = _beside(path, start, along, offset, rng)
         if _free(placement, where):
             placement.ducks[ducks.pop()] = where
@@ -80,6 +89,33 @@ def choose_placement(
     _yellow_things(placement, path, start, rng, crowding)
     _robots(placement, path, start, rng)
     return placement
+
+
+def _stray(path: LanePath, rng: np.random.Generator, crowding: Crowding) -> Tuple[Pose, float, float]:
+    """A robot anywhere in its lane, and how it stands there: metres beside its centre, radians."""
+    s = rng.uniform(0, path.length_m)
+    d = float(np.clip(rng.normal(0, 0.025), -0.06, 0.06)) if rng.random() < 0.6 else rng.uniform(-0.06, 0.06)
+    phi = float(np.clip(rng.normal(0, 0.09), -0.35, 0.35)) if rng.random() < 0.6 else rng.uniform(-0.35, 0.35)
+    d, phi = d * crowding.pose, phi * crowding.pose
+    return path.pose(s, d, phi), d, phi
+
+
+def _bumper_s(path: LanePath, robot: Pose) -> float:
+    bumper = robot.ahead(BUMPER_M)
+    return path.nearest((bumper.x_m, bumper.y_m))
+
+
+def _cut_off(path: LanePath, robot: Pose, start: float, rng: np.random.Generator) -> List[Tuple[float, float]]:
+    """(along, offset) of a near duck that the picture's side cuts off; none if this one is not. A third do not matter."""
+    offset = rng.uniform(-0.12, 0.12) if rng.random() < 0.6 else _side(rng) * rng.uniform(0.13, 0.45)
+    along = rng.uniform(0.1, 0.45)
+    spot = path.pose(start + along, offset)
+    forward, left = robot.ahead(BUMPER_M).local(np.array([(spot.x_m, spot.y_m)]))[0]
+    if forward < 0.02:  # beside the lens or behind it
+        return []
+    x, y = project(np.array([(forward, left, DUCK_MIDDLE_M)]))[0]
+    cut = min(abs(x), abs(x - WIDTH_PX)) <= EDGE_PX
+    return [(along, offset)] if cut and 0 <= y < HEIGHT_PX else []
 
 
 def _dangers(kind: str, rng: np.random.Generator, crowding: Crowding) -> List[Tuple[float, float]]:

@@ -2,7 +2,8 @@
 
     python -m duck_protection.learning.render --out data/plain --n 9000 --seed 3 --scenes plain
 
-Two kinds of scenes: plain (a lit room, few things) and hard (dark halls, coloured lamps, crowds of ducks).
+Three kinds of scenes: plain (a lit room, few things), hard (dark halls, coloured lamps, crowds of ducks), and edges
+(plain, with a near duck that the picture's side cuts off).
 Writes frames/NNNNNN.jpg (640x480), labels.jsonl (one line a frame) and frames_384.npy (uint8, shape
 (n, 288, 384, 3): the decoded JPEG resized bicubically, without the padding that makes it square).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
@@ -24,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from duck_protection.corridor import along_path, true_level
-from duck_protection.learning.placing import HARD, PLAIN, Crowding, Placement, choose_placement
+from duck_protection.learning.placing import EDGES, HARD, PLAIN, Crowding, Placement, choose_placement
 from duck_protection.simulation.camera import COUNTED_PX, Eye, Lens, Mount
 from duck_protection.simulation.look import Look, random_look
 from duck_protection.simulation.scene import Scene
@@ -53,7 +54,11 @@ class Scenes:
     look: Callable[[Look], Look]
 
 
-SCENES = {"hard": Scenes(HARD, random_sensor, lambda look: look), "plain": Scenes(PLAIN, plain_sensor, _tidy)}
+SCENES = {
+    "hard": Scenes(HARD, random_sensor, lambda look: look),
+    "plain": Scenes(PLAIN, plain_sensor, _tidy),
+    "edges": Scenes(EDGES, plain_sensor, _tidy),
+}
 
 
 def render_look(seed: int, look: int, numbers: range, split: str, scenes: str = "hard") -> List[Frame]:

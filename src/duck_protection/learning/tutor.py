@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from duck_protection.corridor import true_level
+from duck_protection.learning.dataset import WIDTH_PX
 from duck_protection.verdict import Level
 
 STRIDES_PX = (16, 64)  # picture pixels per cell of the middle map, and per visual token
 CLASSES = len(Level)  # UNKNOWN stands for "no duck here"
-BOX_WIDTH_PX = 640  # boxes are in pixels of the full-size frame
 OFFSET_SCALE_M, POSE_SCALE = 0.3, (0.05, 0.2)  # what counts as one: beside the path; in the lane (m, rad)
 NEAR_M = 0.3  # log(along + this): an error of 3 cm matters at 0.3 m, and much less at 1.5 m
 
@@ -82,7 +82,7 @@ def lessons_of(labels: Sequence[Dict[str, Any]], side_px: int) -> Lessons:
 def _cells(ducks: List[Dict[str, Any]], side_px: int, stride_px: int) -> Tuple[np.ndarray, np.ndarray]:
     levels = np.zeros((side_px // stride_px,) * 2, dtype=np.int64)
     places = np.zeros((2, *levels.shape), dtype=np.float32)
-    scale, band_px = side_px / BOX_WIDTH_PX, side_px / 8  # 4:3 in a square: an eighth is black above
+    scale, band_px = side_px / WIDTH_PX, side_px / 8  # 4:3 in a square: an eighth is black above
     for level, _, duck in sorted(((_level(duck), -duck["along_m"], duck) for duck in ducks), key=lambda one: one[:2]):
         left, top, right, bottom = (scale * edge for edge in duck["box"])
         rows = slice(int((top + band_px) / stride_px), int((bottom + band_px - 0.01) / stride_px) + 1)
