@@ -3,7 +3,10 @@ from importlib.util import find_spec
 
 from setuptools import find_packages, setup
 
-DATA = {"duck_protection.dashboard": ["page/*"], "duck_protection.comparison": ["report.html"]}
+DATA = {
+    "duck_protection.dashboard": ["page/*"], "duck_protection.comparison": ["report.html"],
+    "duck_protection.learning": ["evaluation.html"], "duck_protection.recording": ["page.css"],
+}
 
 if find_spec("catkin_pkg") is None:
     setup(package_data=DATA)

@@ -13,10 +13,10 @@ from comparison_kit import ROAD, scripted
 
 from duck_protection.comparison.contenders import Patient, Written, is_url
 from duck_protection.comparison.meters import MIB, VISIBLE, Card, NoCard, listener, open_card, taken_by
-from duck_protection.comparison.scoring import usable
 from duck_protection.comparison.starting import start_model, started_server
 from duck_protection.comparison.timing import LEAST_TOKENS, words
 from duck_protection.learning.choosing import Reading
+from duck_protection.learning.marking import usable
 from duck_protection.verdict import Level
 from duck_protection.vlm.base import ChoiceError, LoadError
 from duck_protection.vlm.scripted import ScriptedVlm, lines_from

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from duck_protection.comparison.deciding import MIGRATE, NOT_YET, STAY, Decision, decide
 from duck_protection.comparison.evidence import Evidence, evidence
 from duck_protection.comparison.framework import framework_from
-from duck_protection.comparison.intervals import Interval
+from duck_protection.recording.intervals import Interval
 from duck_protection.settings import SettingsError
 
 CONFIG = Path(__file__).parents[2] / "config" / "decision.yaml"

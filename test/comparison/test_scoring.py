@@ -9,7 +9,8 @@ import pytest
 from comparison_kit import LEVELS, ROAD, knowing, reading
 
 from duck_protection.comparison.agreement import agreement, disagreements
-from duck_protection.comparison.scoring import calibration, likeliest, marks, thresholds_from
+from duck_protection.comparison.scoring import marks, thresholds_from
+from duck_protection.learning.marking import calibration, likeliest
 from duck_protection.verdict import Level
 
 TRUTHS = [LEVELS[number % 3] for number in range(60)]

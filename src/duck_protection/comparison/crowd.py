@@ -16,8 +16,8 @@ from typing import Callable, Iterator, List, Sequence
 import numpy as np
 
 from duck_protection.comparison.contenders import Contender
-from duck_protection.comparison.intervals import Interval, interval
 from duck_protection.question import Question
+from duck_protection.recording.intervals import Interval, interval
 from duck_protection.vlm.base import VlmError
 from duck_protection.vlm.batching import Batcher
 

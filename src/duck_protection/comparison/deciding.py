@@ -13,7 +13,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 
 from duck_protection.comparison.evidence import SIDES, Evidence
 from duck_protection.comparison.framework import MEASURES, Criterion, Framework, Limit
-from duck_protection.comparison.intervals import Interval
+from duck_protection.recording.intervals import Interval
 
 MIGRATE, STAY, NOT_YET = "migrate", "stay", "not yet"
 KEPT, BROKEN, OPEN, MISSING = "kept", "broken", "open", "missing"

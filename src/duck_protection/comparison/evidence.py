@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from duck_protection.comparison.framework import MEASURES, OF_SIDE, Framework
-from duck_protection.comparison.intervals import Interval
+from duck_protection.recording.intervals import Interval
 
 FROM_PROMPTS = ("accuracy", "stop_recall", "stop_judged_clear", "false_stops")
 SIDES = ("a", "b")

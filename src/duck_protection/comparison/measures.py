@@ -12,11 +12,12 @@ from typing import Any, Callable, Dict, List, Sequence
 
 import numpy as np
 
-from duck_protection.comparison.intervals import Interval, interval, share
-from duck_protection.comparison.scoring import chance, likeliest, usable
+from duck_protection.comparison.scoring import chance
 from duck_protection.comparison.timing import Words
 from duck_protection.learning.choosing import Reading
+from duck_protection.learning.marking import likeliest, usable
 from duck_protection.question import Question
+from duck_protection.recording.intervals import Interval, interval, share
 
 QUANTILES = (0.50, 0.95, 0.99)
 HIGHER, LOWER = 1, -1

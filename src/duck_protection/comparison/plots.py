@@ -1,30 +1,17 @@
-"""The report's plots, as SVG whose colours are the page's: readable in light and dark, and without colour.
+"""The report's plots, as figures of recording/figures.py: A's line is solid, B's is dashed.
 
-Drawn by matplotlib with stand-in colours, which then become the page's CSS variables. Sides differ by colour (Okabe and
-Ito's blue and orange), by line and by marker. Promise: every plot has axes with units, and a text for screen readers.
+Promise: every plot has axes with units, and a text for screen readers.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
-# Stand-ins that nothing else in a figure has, and the page's variable for each.
-INK, FAINT, A, B = "#010203", "#010204", "#010205", "#010206"
-VARIABLES = {INK: "var(--ink)", FAINT: "var(--line)", A: "var(--a)", B: "var(--b)"}
-SIDES = ((A, "-", "o"), (B, "--", "s"))
-STYLE = {
-    "font.size": 11, "font.family": "DejaVu Sans", "svg.fonttype": "none", "text.color": INK, "axes.labelcolor": INK,
-    "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": FAINT, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "grid.color": FAINT, "axes.axisbelow": True, "svg.hashsalt": "page",
-}  # fmt: skip
+from duck_protection.recording.figures import FAINT, SIDES, bars, figure
 
 
 def latency(bench: Mapping[str, Any]) -> str:
@@ -38,7 +25,7 @@ def latency(bench: Mapping[str, Any]) -> str:
                 axes.step(known, shares, where="post", color=colour, linestyle=line, linewidth=2, label=side["name"])
         axes.set(xlabel="verdict within, ms", ylabel="% of verdicts", ylim=(0, 101))
 
-    return _plot("How many verdicts were there within how many milliseconds, for A and B", draw)
+    return figure("How many verdicts were there within how many milliseconds, for A and B", draw)
 
 
 def throughput(bench: Mapping[str, Any]) -> str:
@@ -53,7 +40,7 @@ def throughput(bench: Mapping[str, Any]) -> str:
         axes.set(xlabel="clients that ask at once", ylabel="verdicts a second")
         axes.set_ylim(bottom=0)
 
-    return _plot("Verdicts a second for 1 to 16 clients, for A and B", draw)
+    return figure("Verdicts a second for 1 to 16 clients, for A and B", draw)
 
 
 def calibration(prompts: Mapping[str, Any]) -> str:
@@ -74,7 +61,7 @@ def calibration(prompts: Mapping[str, Any]) -> str:
         axes.set(xlabel="P(CLEAR) as the model says", ylabel="share that was CLEAR", xlim=(-0.03, 1.03),
                  ylim=(-0.03, 1.03))  # fmt: skip
 
-    return _plot(f"Calibration of P(CLEAR){of_two(prompts)}; on the line a model is right", draw)
+    return figure(f"Calibration of P(CLEAR){of_two(prompts)}; on the line a model is right", draw)
 
 
 def questions(prompts: Mapping[str, Any]) -> str:
@@ -87,14 +74,14 @@ def questions(prompts: Mapping[str, Any]) -> str:
             known = [(number, rows[key]["accuracy"]) for number, key in enumerate(keys) if key in rows]
             heights = [number + (0.14 if place else -0.14) for number, _ in known]
             values = [one["value"] for _, one in known]
-            bars = _bars([one for _, one in known])
-            axes.errorbar(values, heights, xerr=bars, color=colour, fmt=marker, markersize=7, capsize=3,
+            lengths = bars([one for _, one in known])
+            axes.errorbar(values, heights, xerr=lengths, color=colour, fmt=marker, markersize=7, capsize=3,
                           label=contender["name"])  # fmt: skip
         axes.set_yticks(range(len(keys)), keys)
         axes.invert_yaxis()
         axes.set(xlabel="share of frames whose likeliest level is right", xlim=(-0.02, 1.02))
 
-    return _plot(f"Right levels by question{of_two(prompts)}", draw, height=1.2 + 0.5 * len(keys))
+    return figure(f"Right levels by question{of_two(prompts)}", draw, height=1.2 + 0.5 * len(keys))
 
 
 def of_two(prompts: Mapping[str, Any]) -> str:
@@ -106,39 +93,4 @@ def _with_bars(
     axes: Axes, x: Sequence[float], values: Sequence[Mapping[str, Any]], colour: str, line: str, marker: str, name: str
 ) -> None:
     heights = [one["value"] for one in values]
-    axes.errorbar(x, heights, yerr=_bars(values), color=colour, linestyle=line, marker=marker, capsize=3, label=name)
-
-
-def _bars(values: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Lengths below and above each value, shape (2, n); 0 where there is no interval."""
-    pairs = [
-        (one["value"] - one["low"], one["high"] - one["value"]) if one["low"] is not None else (0.0, 0.0)
-        for one in values
-    ]
-    return np.maximum(np.array(pairs, dtype=float).reshape(-1, 2).T, 0.0)
-
-
-def _plot(words: str, draw: Callable[[Axes], None], height: float = 3.6) -> str:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, height))
-        axes = figure.subplots()
-        draw(axes)
-        handles, labels = axes.get_legend_handles_labels()
-        if handles:
-            figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.02, 1.0), ncols=1, frameon=False)
-        figure.tight_layout(rect=(0, 0, 1, 1 - 0.27 * len(handles) / height))
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return _themed(out.getvalue(), words)
-
-
-def _themed(svg: str, words: str) -> str:
-    """The SVG element alone, in the page's colours, as wide as its place, with its text."""
-    for colour, variable in VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    svg = svg[svg.index("<svg") :]
-    for size in ("height", "width"):
-        svg = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", svg, count=1)
-    labels: Dict[str, str] = {"&": "&amp;", '"': "&quot;", "<": "&lt;"}
-    safe = "".join(labels.get(letter, letter) for letter in words)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{safe}"', 1)
+    axes.errorbar(x, heights, yerr=bars(values), color=colour, linestyle=line, marker=marker, capsize=3, label=name)

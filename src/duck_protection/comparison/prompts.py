@@ -18,13 +18,14 @@ import numpy as np
 
 from duck_protection.comparison.agreement import agreement, disagreements
 from duck_protection.comparison.contenders import Contender
-from duck_protection.comparison.intervals import interval
 from duck_protection.comparison.labelled import Labelled
-from duck_protection.comparison.scoring import costs, judged, likeliest, marks, thresholds_from
-from duck_protection.comparison.sheet import Shown, sheet
+from duck_protection.comparison.scoring import costs, marks, thresholds_from
 from duck_protection.learning.choosing import Reading
 from duck_protection.learning.evaluate import read, record
+from duck_protection.learning.marking import judged, likeliest
 from duck_protection.question import Question
+from duck_protection.recording.intervals import interval
+from duck_protection.recording.sheet import Shown, sheet
 from duck_protection.verdict import Identity, Level, Thresholds
 from duck_protection.vlm.base import ChoiceError
 

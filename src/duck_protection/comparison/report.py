@@ -6,16 +6,14 @@ samples) stands at its top, found by rule; every number comes from the phases' f
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
-
-from jinja2 import Environment, FileSystemLoader
 
 from duck_protection.comparison import markdown, plots, terminal
 from duck_protection.comparison.deciding import span, words_of
 from duck_protection.comparison.framework import MEASURES, OF_SIDE
-from duck_protection.comparison.intervals import Interval
+from duck_protection.recording import pages
+from duck_protection.recording.intervals import Interval
 from duck_protection.recording.results import write_json
 
 TITLE = "FastVLM against the system it replaces"
@@ -78,9 +76,8 @@ def _guessing(prompts: Mapping[str, Any]) -> List[str]:
 
 def page(folder: Path, parts: Parts, about: Mapping[str, Any], found: Sequence[str]) -> str:
     """The HTML page; pictures are taken from the folder and put inside."""
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    environment.filters.update(percent=terminal.percent, plain=terminal.plain, winner=terminal.winner, value=_value,
-                               label=_label, unit=_unit)  # fmt: skip
+    filters = {"percent": terminal.percent, "plain": terminal.plain, "winner": terminal.winner, "value": _value,
+               "label": _label, "unit": _unit}  # fmt: skip
     prompts, bench, decision = parts.get("prompts"), parts.get("bench"), parts.get("decision")
     shown = {**prompts, "sheets": [_inside(folder, one) for one in prompts["sheets"]]} if prompts else None
     context: Dict[str, Any] = {
@@ -88,7 +85,7 @@ def page(folder: Path, parts: Parts, about: Mapping[str, Any], found: Sequence[s
         "of_two": plots.of_two(prompts) if prompts else "",
         "shadow": parts.get("shadow"), "of_side": OF_SIDE, "plots": _plots(prompts, bench),
     }  # fmt: skip
-    return environment.get_template("report.html").render(**context, **_decided(decision))
+    return pages.page(Path(__file__).with_name("report.html"), {**context, **_decided(decision)}, filters)
 
 
 def _plots(prompts: Optional[Dict[str, Any]], bench: Optional[Dict[str, Any]]) -> Dict[str, str]:
@@ -141,6 +138,5 @@ def _unit(name: str) -> str:
 
 
 def _inside(folder: Path, entry: Mapping[str, Any]) -> Dict[str, Any]:
-    data = base64.b64encode((folder / entry["file"]).read_bytes()).decode("ascii")
-    return {**entry, "data": f"data:image/jpeg;base64,{data}"}
+    return {**entry, "data": pages.jpeg_inside((folder / entry["file"]).read_bytes())}
 

@@ -13,15 +13,14 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from duck_protection.comparison.intervals import SEED, Interval, share
 from duck_protection.learning.choosing import COSTS, Reading, choose_thresholds
+from duck_protection.learning.marking import calibration, judged, likeliest, usable
 from duck_protection.question import Question
-from duck_protection.verdict import Level, Thresholds, judge
+from duck_protection.recording.intervals import SEED, Interval, share
+from duck_protection.verdict import Level, Thresholds
 
 SHUFFLES = 1000
 CHANCE_P = 0.01  # a model is better than chance when fewer than one shuffle in a hundred does as well
-BINS = 10
-MOST_OFF_MASS = 0.5  # more, and the model's own answer was none of the choices
 
 
 @dataclass(frozen=True)
@@ -58,28 +57,6 @@ class Marks:
     def plain(self) -> Dict[str, Any]:
         """For JSON."""
         return {**asdict(self), "better_than_chance": self.better_than_chance}
-
-
-def usable(reading: Reading) -> bool:
-    """Whether the model said anything among the choices."""
-    reply = reading.reply
-    return all(math.isfinite(p) for p in (*reply.probabilities, reply.off_mass)) and reply.off_mass <= MOST_OFF_MASS
-
-
-def likeliest(reading: Reading, question: Question) -> Level:
-    """The level of the most probable choice; UNKNOWN for a failure, a tie, or an answer off the choices."""
-    if not usable(reading):
-        return Level.UNKNOWN
-    best = max(reading.reply.probabilities)
-    named = [choice.level for choice, p in zip(question.choices, reading.reply.probabilities) if p == best]
-    return named[0] if len(named) == 1 else Level.UNKNOWN
-
-
-def judged(reading: Reading, question: Question, thresholds: Optional[Thresholds]) -> Level:
-    """The level the robot would act on; without thresholds the likeliest."""
-    if thresholds is None:
-        return likeliest(reading, question)
-    return judge(reading.reply, [choice.level for choice in question.choices], thresholds).level
 
 
 def thresholds_from(readings: Sequence[Reading], question: Question) -> Optional[Thresholds]:
@@ -147,19 +124,3 @@ def chance(truth: np.ndarray, said: np.ndarray, seed: int = SEED) -> float:
     reached = balanced_accuracy(truth, said)
     shuffled = [balanced_accuracy(rng.permutation(truth), said) for _ in range(SHUFFLES)]
     return float((1 + np.sum(np.array(shuffled) >= reached - 1e-12)) / (1 + SHUFFLES))
-
-
-def calibration(readings: Sequence[Reading], question: Question) -> tuple[float, List[Dict[str, float]]]:
-    """The calibration error of P(CLEAR), and its bins; NaN without a usable reading."""
-    kept = [reading for reading in readings if usable(reading)]
-    if not kept:
-        return math.nan, []
-    own = [choice.level is Level.CLEAR for choice in question.choices]
-    said = np.array([reading.reply.probabilities for reading in kept])[:, own].sum(1)
-    so = np.array([reading.truth is Level.CLEAR for reading in kept], dtype=float)
-    place = np.minimum((said * BINS).astype(int), BINS - 1)
-    bins = [
-        {"said": float(said[place == one].mean()), "so": float(so[place == one].mean()), "n": int((place == one).sum())}
-        for one in np.unique(place)
-    ]
-    return sum(one["n"] * abs(one["said"] - one["so"]) for one in bins) / len(kept), bins

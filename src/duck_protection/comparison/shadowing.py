@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from duck_protection.comparison.intervals import share
+from duck_protection.recording.intervals import share
 
 BLOCK_S = 5.0  # readings of so many seconds belong together
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duck_protection.comparison.intervals import Interval, interval, share, wilson
+from duck_protection.recording.intervals import Interval, interval, share, wilson
 
 ROOT = Path(__file__).parents[2]
 
