@@ -19,6 +19,8 @@ class HubStub:
         files: Content by name.
         cut_at: A larger file's download breaks off after so many bytes, `cuts` times; None: never.
         said_bytes: What the listing says of a file's size, when that is to be a lie.
+        hold_at: A larger file's download stops there and goes on for ever.
+        elsewhere: Another host that has the weights, as the real hub has one: it sends people there.
     """
 
     def __init__(self, repo: str, files: Dict[str, bytes], token: Optional[str] = None) -> None:
@@ -26,6 +28,10 @@ class HubStub:
         self.cut_at: Optional[int] = None
         self.cuts = 10**9
         self.said_bytes: Dict[str, int] = {}
+        self.hold_at: Optional[int] = None
+        self.elsewhere = ""
+        self.tokens: List[Optional[str]] = []  # that came with downloads
+        self._closed = threading.Event()
         self.downloads: List[tuple[str, Optional[str]]] = []  # file and its Range header
         hub = self
 
@@ -50,6 +56,7 @@ class HubStub:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -82,9 +89,13 @@ class HubStub:
 
     def _file(self, request: BaseHTTPRequestHandler, name: str, *, body: bool) -> None:
         data, wanted = self.files[name], request.headers.get("Range")
+        if self.elsewhere and name.endswith(".safetensors"):
+            there = {"Location": f"{self.elsewhere}{request.path}", "X-Linked-Etag": f'"{_etag(name, data)}"',
+                     "X-Linked-Size": str(len(data)), "X-Repo-Commit": COMMIT, "Content-Length": "0"}  # fmt: skip
+            return self._head(request, 302, there)
         start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
         headers = {
-            "ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes",
+            "ETag": f'"{_etag(name, data)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes",
             "Content-Length": str(self.said_bytes.get(name, len(data)) - start),
         }  # fmt: skip
         if wanted:
@@ -92,14 +103,25 @@ class HubStub:
         self._head(request, 206 if wanted else 200, headers)
         if body:
             self.downloads.append((name, wanted))
+            self.tokens.append(request.headers.get("Authorization"))
+            if self.hold_at is not None and len(data) > self.hold_at:
+                request.wfile.write(data[start : self.hold_at])
+                self._closed.wait()
+                return None
             cut = self.cut_at is not None and len(data) > self.cut_at and self.cuts > 0
             request.wfile.write(data[start : max(start, self.cut_at or 0)] if cut else data[start:])
             if cut:
                 self.cuts -= 1
                 request.close_connection = True
+        return None
 
     def _head(self, request: BaseHTTPRequestHandler, status: int, headers: Dict[str, str]) -> None:
         request.send_response(status)
         for key, value in headers.items():
             request.send_header(key, value)
         request.end_headers()
+
+
+def _etag(name: str, data: bytes) -> str:
+    """A large file's is its SHA-256, as on the hub."""
+    return (hashlib.sha256 if name.endswith(".safetensors") else hashlib.sha1)(data).hexdigest()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Iterator
 
@@ -46,6 +48,23 @@ class Person:
             [sys.executable, "-m", "duck_protection.vlm.hub", *arguments], env={**self.environment, **variables},
             capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same, left running."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "duck_protection.vlm.hub", *arguments], env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def part(self) -> Path:
+        """What has come of the weights so far, 10 MB at least."""
+        until_s = time.monotonic() + 60
+        while time.monotonic() < until_s:
+            for part in (self.home / "hub").glob("models--*/blobs/*.part"):
+                if part.stat().st_size >= 10_000_000:
+                    return part
+            time.sleep(0.01)
+        raise AssertionError("nothing came")
 
     def refusal(self, *arguments: str, **variables: str) -> str:
         """The one sentence of a command that fails."""
@@ -90,12 +109,99 @@ def test_a_connection_that_breaks_is_taken_up_at_the_same_byte(hub: HubStub, per
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
 
 
+def weights_of(person: Person) -> bytes:
+    folder = next((person.home / "hub").glob("models--*/snapshots/*"))
+    return (folder / "model.safetensors").read_bytes()
+
+
+def from_byte(hub: HubStub) -> list[int]:
+    """Where each download of the weights began."""
+    ranges = [wanted for name, wanted in hub.downloads if name == "model.safetensors"]
+    return [int((wanted or "bytes=0-").removeprefix("bytes=").partition("-")[0]) for wanted in ranges]
+
+
+def test_a_command_that_was_killed_is_taken_up_at_the_same_byte(hub: HubStub, person: Person) -> None:
+    """A shard of FastVLM-7B has 5 GB; the client by itself would throw away what it had of it."""
+    hub.hold_at = 12_000_000
+    killed = person.begin(NAME)
+    part = person.part()
+    killed.kill()
+    killed.communicate()
+    hub.hold_at, hub.downloads = None, []
+    assert person.fetch(NAME).returncode == 0
+    (start,) = from_byte(hub)
+    assert 10_000_000 <= start <= 12_000_000
+    assert weights_of(person) == WEIGHTS
+    assert not part.exists()
+    asked = len(hub.downloads)
+    assert (person.fetch(NAME).returncode, len(hub.downloads)) == (0, asked)
+
+
+def test_an_interrupted_command_says_so_and_keeps_what_it_has(hub: HubStub, person: Person) -> None:
+    hub.hold_at = 12_000_000
+    held = person.begin(NAME)
+    person.part()
+    held.send_signal(signal.SIGINT)
+    assert "the same command goes on where this one was" in held.communicate(timeout=60)[1]
+    assert held.returncode == 130
+    hub.hold_at, hub.downloads = None, []
+    assert person.fetch(NAME).returncode == 0
+    assert from_byte(hub)[0] >= 10_000_000
+
+
+def test_what_came_wrong_is_not_kept(hub: HubStub, person: Person) -> None:
+    """A power cut may leave nonsense in a file that was being written."""
+    hub.hold_at = 12_000_000
+    killed = person.begin(NAME)
+    part = person.part()
+    killed.kill()
+    killed.communicate()
+    with part.open("r+b") as file:
+        file.write(b"nonsense")
+    hub.hold_at = None
+    assert "model.safetensors came with another checksum" in person.refusal(NAME)
+    assert not part.exists()
+    assert person.fetch(NAME).returncode == 0
+    assert weights_of(person) == WEIGHTS
+
+
+def test_two_commands_at_once_fetch_it_once(hub: HubStub, person: Person) -> None:
+    hub.hold_at = 12_000_000
+    first = person.begin(NAME)
+    person.part()
+    second = person.begin(NAME)
+    assert second.stderr is not None
+    waiting = next(line for line in second.stderr if "being fetched by another command" in line)
+    assert waiting.startswith("model.safetensors")
+    hub.hold_at, hub.downloads = None, []
+    first.kill()
+    first.communicate()
+    second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert from_byte(hub)[0] >= 10_000_000
+    assert weights_of(person) == WEIGHTS
+
+
+def test_the_token_stays_with_the_hub_when_weights_come_from_elsewhere(tmp_path: Path) -> None:
+    """The hub sends people to a storage of its own for large files."""
+    hub, storage = HubStub(NAME, dict(FILES), token="hf_open"), HubStub(NAME, dict(FILES))
+    hub.elsewhere = storage.url
+    person = Person(tmp_path / "home", hub.url)
+    assert person.fetch(NAME, HF_TOKEN="hf_open").returncode == 0
+    assert weights_of(person) == WEIGHTS
+    assert (from_byte(storage), storage.tokens) == ([0], [None])
+    hub.close()
+    storage.close()
+
+
 def test_a_command_that_failed_keeps_what_was_complete(hub: HubStub, person: Person) -> None:
+    hub.files["a-first-shard.safetensors"] = b"s" * 500_000
     hub.cut_at = 1_000_000  # every time: the hub breaks off until the client gives up
-    assert "what is complete is kept" in person.refusal(NAME)
+    assert "what has come is kept" in person.refusal(NAME)
+    assert hub.downloads[0][0] == "a-first-shard.safetensors"
     hub.cut_at, hub.downloads = None, []
     assert person.fetch(NAME).returncode == 0
-    assert [name for name, _ in hub.downloads] == ["model.safetensors"]
+    assert "a-first-shard.safetensors" not in [name for name, _ in hub.downloads]
 
 
 def test_no_network_is_one_sentence(hub: HubStub, person: Person) -> None:

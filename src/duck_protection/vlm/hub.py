@@ -1,10 +1,10 @@
 """From a model's name on the hub to a folder in the local cache: `./run fetch-model apple/FastVLM-7B`.
 
 Answers: where are this model's files, and which commit are they? Promise: a model that has been fetched is never
-changed behind your back (loading by name takes what is in the cache before it asks anyone); a connection that breaks
-is taken up at the same byte, and a command that was ended keeps the files that were complete; no code is fetched; and
-whatever goes wrong is one sentence that says what to do. The cache is the
-hub client's own, under HF_HOME; HF_TOKEN, HF_HUB_OFFLINE and HF_ENDPOINT are honoured because the client does.
+changed behind your back (loading by name takes what is in the cache before it asks anyone); weights are taken up at the
+byte where a connection broke or a command was ended (vlm/resuming.py); no code is fetched; and whatever goes wrong is
+one sentence that says what to do. The cache is the hub client's own, under HF_HOME; HF_TOKEN, HF_HUB_OFFLINE and
+HF_ENDPOINT are honoured because the client does.
 """
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
+from duck_protection.vlm import resuming
 from duck_protection.vlm.base import LoadError
 
 FILES = ["*.json", "*.safetensors", "merges.txt", "LICENSE*", "ACKNOWLEDGEMENTS*"]  # no *.py, no pickle
+WEIGHTS = ".safetensors"
 NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?")
 LICENCE = """Licence: the weights of FastVLM are Apple's ("apple-amlr"), for non-commercial scientific research only,
 revocable; whatever is made from them (quantised or converted weights too) carries the same terms. This project ships
@@ -62,7 +64,7 @@ def locate(name: str) -> Fetched:
 
 def fetch(name: str) -> Fetched:
     """The model as the hub has it now (or at the revision after "@"), in the cache. Prints the licence before the
-    first byte; what an earlier call completed is not fetched again.
+    first byte; what an earlier call fetched is not fetched again.
 
     Raises:
         LoadError: As locate().
@@ -75,9 +77,13 @@ def fetch(name: str) -> Fetched:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of a full disk, and goes on; we do not
             if not offline():
-                missing = _missing_bytes(snapshot_download(**asked, dry_run=True, tqdm_class=_silent()), model)
+                files = snapshot_download(**asked, dry_run=True, tqdm_class=_silent())
+                _check_room(files, model)
+                missing = [file for file in files if file.will_download]
                 if missing:
                     print(LICENCE, file=sys.stderr)
+                weights = [file.filename for file in missing if file.filename.endswith(WEIGHTS)]
+                resuming.fetch_large(model, files[0].commit_hash, weights, cache())
             return _fetched(snapshot_download(**asked))
     except LoadError:
         raise
@@ -85,21 +91,15 @@ def fetch(name: str) -> Fetched:
         raise LoadError(sentence(err, model, revision)) from err
 
 
-def _missing_bytes(files: Any, model: str) -> int:
-    """How many bytes are still to come.
-
-    Raises:
-        LoadError: More than the disk has room for, or no model at all.
-    """
-    weights = [file for file in files if file.filename.endswith(".safetensors")]
-    if not weights:
+def _check_room(files: Any, model: str) -> None:
+    """Raises LoadError when more is to come than the disk has room for, or no model at all."""
+    if not any(file.filename.endswith(WEIGHTS) for file in files):
         raise LoadError(f"{model} has no *.safetensors on the hub: it is no model that can be loaded here")
-    missing = sum(file.file_size for file in files if file.will_download)
+    missing = sum(file.file_size for file in files if file.will_download) - resuming.started_bytes(model, cache())
     free = shutil.disk_usage(_existing(cache())).free
     if missing > free:
         raise LoadError(f"{model} needs {missing / 1e9:.1f} GB more, {cache()} has {free / 1e9:.1f} GB free: make "
                         "room, or set HF_HOME to a larger disk")
-    return missing
 
 
 def sentence(err: Exception, model: str, revision: str) -> str:
@@ -119,7 +119,7 @@ def sentence(err: Exception, model: str, revision: str) -> str:
     if offline():
         return f"HF_HUB_OFFLINE is set and {model} is not complete in {cache()}: fetch it with a network first"
     return (f"{model} cannot be fetched from {ENDPOINT} ({_short(chain[-1])}): check the network and run the same "
-            "command again (what is complete is kept), or copy the model's folder here and name that")
+            "command again (what has come is kept), or copy the model's folder here and name that")
 
 
 def offline() -> bool:
@@ -184,7 +184,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(f"fetch-model: {err}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("fetch-model: interrupted; the same command goes on, with what is complete kept", file=sys.stderr)
+        print("fetch-model: interrupted; the same command goes on where this one was", file=sys.stderr)
         return 130
     size = sum(file.stat().st_size for file in got.folder.rglob("*") if file.is_file())
     print(f"{options.model} at {got.folder.name}: {size / 1e9:.2f} GB in {os.fspath(cache())}")
