@@ -34,7 +34,9 @@ CHOICES = (Choice("Clear", Level.CLEAR), Choice("Slow", Level.SLOW), Choice("Sto
 QUESTION = Question("road", 1, "Is a duck in your way?", CHOICES)
 LONGER = replace(QUESTION, prompt="Is a duck in your way? Look well, it is small and yellow.")
 EVERYTHING = replace(ALL, compiled=False)
-SHOWN = st.tuples(st.integers(0, 6), st.booleans())  # which picture, and whether with the longer question
+BEFORE = replace(QUESTION, picture_last=True)
+# Which picture, and which question; the last ones stand before it.
+SHOWN = st.tuples(st.integers(0, 6), st.sampled_from([QUESTION, LONGER, BEFORE, replace(LONGER, picture_last=True)]))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def replies(
     way: Any, pictures: Sequence[np.ndarray], asked: Sequence[Question], checkpoint: Checkpoint, *, exact: bool
 ) -> list:
     cut = prompts(checkpoint)
-    states, logits = way.logits(pictures, [cut.asked(one.prompt) for one in asked])
+    states, logits = way.logits(pictures, [cut.asked(one.prompt, picture_last=one.picture_last) for one in asked])
     ids = [[checkpoint.tokenizer.token_to_id(word) for word in one.words] for one in asked]
     head = checkpoint.model.lm_head.weight if exact else None
     return measure(logits.clone(), ids, states, head)
@@ -91,7 +93,7 @@ def test_a_shortcut_changes_no_verdict(name: str, dtype: torch.dtype, checkpoint
     chosen = EVERYTHING if name == "everything" else replace(NONE, **{name: True}) if name in NAMES else replace(
         EVERYTHING, **{name.rpartition(" ")[2]: False})  # fmt: skip
     plain = PlainPath(fresh(checkpoint, dtype), checkpoint.side_px, prompts(checkpoint).end)
-    fast, pictures, asked = path(checkpoint, chosen, dtype), frames(3), [QUESTION, LONGER, QUESTION]
+    fast, pictures, asked = path(checkpoint, chosen, dtype), frames(4), [QUESTION, LONGER, QUESTION, BEFORE]
     fast.warm_up(QUESTION.prompt)
     wanted = replies(plain, pictures, asked, checkpoint, exact=False)
     # On the device the resize may differ by one of 255 levels; otherwise only the order of sums changes.
@@ -125,12 +127,12 @@ def both(checkpoint: Checkpoint) -> tuple[FastPath, PlainPath]:
 @settings(max_examples=25, deadline=None)
 @given(calls=st.lists(st.lists(SHOWN, min_size=1, max_size=9), min_size=1, max_size=4))
 def test_any_mixture_of_new_known_and_repeated_pictures(
-    calls: list[list[tuple[int, bool]]], both: tuple[FastPath, PlainPath], checkpoint: Checkpoint
+    calls: list[list[tuple[int, Question]]], both: tuple[FastPath, PlainPath], checkpoint: Checkpoint
 ) -> None:
     fast, plain = both
     pictures = frames(7)
     for call in calls:
-        shown, asked = [pictures[number] for number, _ in call], [LONGER if long else QUESTION for _, long in call]
+        shown, asked = [pictures[number] for number, _ in call], [question for _, question in call]
         got, wanted = (replies(way, shown, asked, checkpoint, exact=False) for way in (fast, plain))
         for one, other in zip(got, wanted):
             assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
@@ -301,6 +303,23 @@ def test_a_known_picture_is_not_looked_at_again_and_memory_is_bounded(folder: Pa
     assert len(looks) == KEPT_PICTURES + 2
     vlm.choose([shown[0]], [QUESTION])  # long gone
     assert len(looks) == KEPT_PICTURES + 3
+
+
+def test_a_question_before_its_picture_goes_the_fast_way_too(folder: Path) -> None:
+    """It sent its whole batch the plain way."""
+    vlm, plainly = FastVlm(str(folder), "cpu"), []
+    vlm.checkpoint.model.model.language_model.register_forward_hook(lambda *_: plainly.append(1))
+    looks: list[int] = []
+    tower = vlm.checkpoint.model.model.vision_tower.timm_model
+    tower.stem.register_forward_hook(lambda _, inputs, __: looks.append(len(inputs[0])))
+    first, second = frames(2)
+    vlm.choose([first, first, second], [QUESTION, BEFORE, BEFORE])
+    assert (plainly, looks) == ([], [1, 2])
+    vlm.choose([first, second], [LONGER, BEFORE])
+    assert looks[2:] == [1]  # the first one is known, the second is not: what was kept would be its question's
+    wanted = vlm.choose([second], [QUESTION])[0]
+    assert looks[3:] == [1]
+    assert wanted.probabilities == FastVlm(str(folder), "cpu").choose([second], [QUESTION])[0].probabilities
 
 
 def test_exact_rows_resolve_what_bfloat16_cannot() -> None:

@@ -44,6 +44,7 @@ class FastPath:
     ) -> None:
         chosen = replace(chosen, image_kept=chosen.image_kept and prompts.image_first)
         self._side_px, self._prompts, self._chosen, self._device = side_px, prompts, chosen, device
+        self._usual = prompts.asked("").before if chosen.image_kept else None
         self.steps = Steps(model, chosen)
         named = {"look": self.steps.look, "look_after": self.steps.look_after, "again": self.steps.again}
         self._functions: Dict[str, Callable[..., Tensors]] = {
@@ -68,7 +69,7 @@ class FastPath:
         return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
 
     def _logits(self, frames: Sequence[np.ndarray], asked: Sequence[Asked]) -> Tuple[Tensor, Tensor]:
-        new, twins, kept = self._sorted(frames)
+        new, twins, kept = self._sorted(frames, [one.before == self._usual for one in asked])
         rows: Dict[int, Tensors] = {}
 
         def note(places: Sequence[int], states: Tensor, logits: Tensor) -> None:
@@ -114,15 +115,18 @@ class FastPath:
             if self._chosen.image_kept and size == 1:
                 self._record("again", (kept, tail, last))
 
-    def _sorted(self, frames: Sequence[np.ndarray]) -> Tuple[List[int], Dict[int, int], Dict[int, Tensor]]:
+    def _sorted(
+        self, frames: Sequence[np.ndarray], usual: Sequence[bool]
+    ) -> Tuple[List[int], Dict[int, int], Dict[int, Tensor]]:
         """Places of new pictures; of those that show the same as a new one, with that one's place; and what is kept
-        of those that are known."""
+        of those that are known. What is kept of a picture depends on the words before it: only behind the usual ones
+        is there anything to know, and a question that stands before its picture always makes it new."""
         new: List[int] = []
         twins: Dict[int, int] = {}
         kept: Dict[int, Tensor] = {}
         for place, frame in enumerate(frames):
-            known = self._pictures.of(frame) if self._chosen.image_kept else None
-            twin = next((other for other in new if self._chosen.image_kept and same(frames[other], frame)), None)
+            known = self._pictures.of(frame) if usual[place] else None
+            twin = next((other for other in new if usual[place] and usual[other] and same(frames[other], frame)), None)
             if known is not None:
                 kept[place] = known
             elif twin is not None:
@@ -140,7 +144,7 @@ class FastPath:
         squares = torch.cat([squares, squares[:1].expand(size - len(frames), -1, -1, -1)])
         tail, last = self._tail([one.after for one in asked], self._bucket(asked), size)
         states, logits, kept = self._run(*self._look_inputs(squares, asked[0].before, tail, last))
-        own = self._pictures.keep(frames, kept) if self._chosen.image_kept else []
+        own = self._pictures.keep(frames, kept) if asked[0].before == self._usual else []
         return states[: len(frames)], logits[: len(frames)], own
 
     def _again(self, kept: Tensor, asked: Sequence[Asked]) -> Tuple[Tensor, Tensor]:

@@ -147,11 +147,9 @@ class FastVlm:
             raise AnswerError(f"{len(frames)} frames for {len(questions)} questions")
         offered = [self._ids_of(question.words) for question in questions]
         asked = [self._prompts.asked(one.prompt, picture_last=one.picture_last) for one in questions]
-        # What is kept of a picture must not depend on the words before it.
-        path = self._plain if any(one.picture_last for one in questions) else self._path
         began_s = time.monotonic()
         with mapped_errors():
-            states, logits = path.logits(frames, asked)
+            states, logits = self._path.logits(frames, asked)
             head = self._checkpoint.model.lm_head.weight if self._chosen.exact_rows else None
             measured = measure(logits, offered, states, head)
         timings = Timings(infer_ms=1e3 * (time.monotonic() - began_s))
