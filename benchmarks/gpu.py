@@ -1,9 +1,9 @@
-"""One verdict of FastVLM-7B's exact shape on a GPU, in every way, in one run (one quantised): `./run bench gpu`.
+"""One verdict of FastVLM-7B's exact shape on a GPU, in every way, in one run: `./run bench gpu`.
 
 Answers: how near is the engine to what this card can do, how much faster than transformers' generate, what does each
-shortcut bring, what do fp8 and 4 bits; and do all ways agree with the plain one? A conversion leaves no 16-bit weights,
-so a run can have one: `--quantised 4bit` for the goal of 7.5 GB. Random weights, no hub. Needs a GPU of 40 GB for the
-7B; without one it says so. `--rehearse` walks the same way with the duckling on the CPU, to check the benchmark itself.
+shortcut bring, what do fp8, 4 and 8 bits; and do all ways agree with the plain one? Random weights, no hub. Needs a
+GPU of 40 GB for the 7B; without one it says so. What cannot be had or fails is named, with its reason, and the rest is
+measured. `--rehearse` walks the same way with a tiny FastVLM on the CPU, to check this programme itself.
 Asserts nothing; goals are printed beside what was measured.
 """
 
@@ -11,36 +11,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional
 
 import torch
+from gpu_ways import Run
 from pictures import ROAD, noisy
-from quantising import quantise
 from shapes import SIZES, random_fastvlm
 from showing import picture, table, tell
-from ways import (
-    DIFFERENT,
-    SECOND,
-    Memory,
-    Roofline,
-    Way,
-    engine,
-    guide,
-    roofline,
-    rows,
-    second_question,
-    time_in_turns,
-)
+from ways import DIFFERENT, rows
 
 from duck_protection.frames import decode
 from duck_protection.recording.results import envelope
-from duck_protection.tally import quantile
-from duck_protection.verdict import Reply
-from duck_protection.vlm.checkpoints import Checkpoint, load_checkpoint
-from duck_protection.vlm.fastvlm import BATCHES, FastVlm
-from duck_protection.vlm.optimisations import ALL, NONE, Optimisations
+from duck_protection.vlm.checkpoints import Checkpoint
+from duck_protection.vlm.fastvlm import FastVlm
+from duck_protection.vlm.optimisations import NONE
 
 ROOT = Path(__file__).resolve().parent.parent
 GOALS = {  # of one H200 in bfloat16; docs/benchmarks.md
@@ -49,138 +34,35 @@ GOALS = {  # of one H200 in bfloat16; docs/benchmarks.md
     "4bit_peak_gb": ("at most", 7.5), "second_over_first": ("at most", 0.7),
     "max_probability_difference": ("at most", 0.01),
 }  # fmt: skip
-
-
 QUANTISED = ("engine, fp8", "engine, 4bit", "engine, 8bit")
 
 
-class Run:
-    """One model, its ways one group after the other, and whether they agree."""
-
-    def __init__(self, checkpoint: Checkpoint, rounds: int) -> None:
-        self.checkpoint, self.rounds = checkpoint, rounds
-        self.memory = Memory(str(checkpoint.model.device))
-        self.line: Roofline = roofline(checkpoint)
-        self.ways: List[Way] = []
-        self._frames = [decode(data) for data in noisy(99, 4)]
-        self._plain = self._says(FastVlm.of(checkpoint, NONE))
-        self.differences: Dict[str, float] = {}
-        self.levels_differ: List[str] = []
-
-    def untouched(self, tokens: int) -> None:
-        """transformers as it is; before anything is folded."""
-        plain = FastVlm.of(self.checkpoint, NONE)
-        self._time([
-            Way(f"guide: generate, {tokens} tokens", guide(self.checkpoint, 1, tokens)),
-            Way("generate, 1 token", guide(self.checkpoint, 2, 1)),
-            Way("plain: one forward pass, no shortcut", engine(plain, 3)),
-        ])  # fmt: skip
-
-    def engine(self, name: str, chosen: Optimisations, sizes: Sequence[int] = (1,), **how: Any) -> FastVlm:
-        """The engine with these shortcuts, for batches of these sizes; its answers are compared with the plain ones."""
-        vlm = FastVlm.of(self.checkpoint, chosen, batches=sizes, **how)
-        vlm.warm_up(ROAD.prompt, (ROAD.prompt, SECOND.prompt))
-        self._time([
-            Way(name if size == 1 else f"{name}, batch of {size}", engine(vlm, 10 + size, size), batch=size,
-                whole=not how) for size in sizes
-        ])  # fmt: skip
-        if not how:  # another order of question and picture is another question
-            self._compare(name, self._says(vlm))
-        return vlm
-
-    def gpu_p50_ms(self, vlm: FastVlm) -> Optional[float]:
-        """Of the GPU's own clock, from a decoded frame's upload to the probabilities."""
-        if self.checkpoint.model.device.type != "cuda":
-            return None
-        frames, took_ms = [decode(data) for data in noisy(8, DIFFERENT)], []
-        for number in range(self.rounds):
-            began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            torch.cuda.synchronize()
-            began.record()
-            vlm.choose([frames[number % len(frames)]], [ROAD])
-            ended.record()
-            torch.cuda.synchronize()
-            took_ms.append(began.elapsed_time(ended))
-        return quantile(took_ms, 0.5)
-
-    def second_question(self, vlm: FastVlm) -> None:
-        """About a frame that was just judged."""
-        self._time([second_question("engine, second question on a frame", vlm, 7)])
-
-    def _time(self, ways: List[Way]) -> None:
-        time_in_turns(ways, self.rounds, self.memory, warming=3)
-        self.ways += ways
-        for way in ways:
-            way.release()
-            print(f"  {way.name:44s} p50 {way.p50_ms:9.2f} ms", file=sys.stderr, flush=True)
-
-    def _says(self, vlm: FastVlm) -> List[Reply]:
-        return [vlm.choose([frame], [ROAD])[0] for frame in self._frames]
-
-    def _compare(self, name: str, replies: List[Reply]) -> None:
-        pairs = [
-            (one, other) for reply, plain in zip(replies, self._plain)
-            for one, other in zip(reply.probabilities, plain.probabilities)
-        ]  # fmt: skip
-        self.differences[name] = max(abs(one - other) for one, other in pairs)
-        if likeliest(replies) != likeliest(self._plain):
-            self.levels_differ.append(name)
-
-
-def likeliest(replies: Sequence[Reply]) -> List[int]:
-    """The most probable choice of each, as its place among the choices."""
-    return [reply.probabilities.index(max(reply.probabilities)) for reply in replies]
-
-
-def measure(run: Run, options: argparse.Namespace) -> Dict[str, Any]:
-    """Everything; quantised ones last, because they change the weights."""
-    run.untouched(options.tokens)
-    run.engine("engine, eager", replace(ALL, graphs=False))
-    vlm = run.engine("engine, graphs", ALL)
-    gpu_p50_ms = run.gpu_p50_ms(vlm)
-    run.second_question(vlm)
-    del vlm  # its graphs hold memory
-    run.engine("engine, graphs, question first", ALL, image_first=False)
-    if options.compiled:
-        run.engine("engine, compiled, graphs", replace(ALL, compiled=True))
-    for name in [one.name for one in fields(Optimisations) if getattr(ALL, one.name) and one.name != "graphs"]:
-        if name != "folded":  # cannot be undone; the plain way is without it
-            run.engine(f"engine, graphs, without {name}", replace(ALL, **{name: False}))
-    run.engine("engine, graphs, all", ALL, sizes=BATCHES)
-    for dtype in options.quantised:
-        if quantise(run.checkpoint.model, dtype):
-            run.checkpoint = replace(run.checkpoint, dtype=dtype)
-            run.engine(f"engine, {dtype}", ALL)
-            if options.compiled and dtype == "fp8":
-                run.engine("engine, fp8, compiled", replace(ALL, compiled=True))
-            break  # one conversion a run: 16-bit weights are gone afterwards
-    run.line = run.line.looked_at_again(run.checkpoint.model)
-    return {"gpu_p50_ms": gpu_p50_ms, **_numbers(run)}
-
-
-def _numbers(run: Run) -> Dict[str, Any]:
-    by_name = {way.name: way for way in run.ways}
-    guide_way, best = run.ways[0], by_name["engine, graphs"]
-    four = by_name.get("engine, 4bit")
+def numbers(run: Run, tokens: int) -> Dict[str, Any]:
+    """What goals are set for, None where it was not measured, and whether the ways agree."""
+    best, batch = run.p50_ms("engine, graphs"), run.p50_ms("engine, graphs, all, batch of 16")
+    unquantised = [value for name, value in run.differences.items() if not name.startswith(QUANTISED)]
     return {
-        "speedup_over_guide": guide_way.p50_ms / best.p50_ms,
-        "whole_p50_ms": best.p50_ms,
-        "batch_16_verdicts_per_s": 16e3 / by_name["engine, graphs, all, batch of 16"].p50_ms,
-        "batch_1_peak_gb": best.peak_gb,
-        "4bit_peak_gb": four.peak_gb if four else None,
-        "second_over_first": by_name["engine, second question on a frame"].p50_ms / best.p50_ms,
-        "max_probability_difference": max(
-            difference for name, difference in run.differences.items() if not name.startswith(QUANTISED)
-        ),
+        "speedup_over_guide": _ratio(run.p50_ms(f"guide: generate, {tokens} tokens"), best),
+        "whole_p50_ms": best,
+        "batch_16_verdicts_per_s": _ratio(16e3, batch),
+        "batch_1_peak_gb": run.peak_gb("engine, graphs"),
+        "4bit_peak_gb": run.peak_gb("engine, 4bit"),
+        "second_over_first": _ratio(run.p50_ms("engine, second question on a frame"), best),
+        "max_probability_difference": max(unquantised, default=None),
         "probability_differences": run.differences,
         "levels_differ": run.levels_differ,
+        "not_measured": run.not_measured,
         "roofline": {"tflop": run.line.tflop, "weights_gb": run.line.weights_gb, "ideal_ms": run.line.ideal_ms(),
                      "peak_tflops": run.line.peak_tflops, "peak_gbs": run.line.peak_gbs},
     }  # fmt: skip
 
 
+def _ratio(one: Optional[float], other: Optional[float]) -> Optional[float]:
+    return None if one is None or other is None else one / other
+
+
 def profile(checkpoint: Checkpoint, out: Path) -> None:
-    """Where an eager verdict's time goes, by operation, into a file."""
+    """Where a plain verdict's time goes, by operation, into a file."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler
 
@@ -205,6 +87,22 @@ def goals(result: Dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def shown(result: Dict[str, Any], options: argparse.Namespace) -> str:
+    """For people: the table, what is missing and why, which ways answer otherwise, goals, the profile's place."""
+    missing = [f"  {name}: {reason}" for name, reason in result["not_measured"].items()]
+    parts = [table(result), "not measured\n" + "\n".join(missing) if missing else "",
+             f"another level than the plain way: {', '.join(result['levels_differ']) or 'none'}",
+             "a rehearsal: no goals" if options.rehearse else goals(result), f"profile: {options.profile}"]  # fmt: skip
+    return "\n\n".join(part for part in parts if part)
+
+
+def _maker(options: argparse.Namespace) -> Callable[[], Checkpoint]:
+    if options.rehearse:
+        return lambda: random_fastvlm("tiny", "cpu", "bfloat16")
+    torch.cuda.set_device(options.device)  # else memory would be read of the first card, whichever works
+    return lambda: random_fastvlm(options.size, options.device, "bfloat16")
+
+
 def main(arguments: Optional[List[str]] = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -216,28 +114,23 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--tokens", type=int, default=50, help="of the guide's generate, exactly")
     parser.add_argument("--compiled", action="store_true", help="torch.compile too: some minutes more")
-    parser.add_argument("--quantised", nargs="*", default=["fp8"], choices=["fp8", "4bit", "8bit"],
-                        help="the first that can be had here is measured last; run once for each")  # fmt: skip
-    parser.add_argument("--rehearse", action="store_true", help="the duckling on the CPU: checks this programme only")
+    parser.add_argument("--quantised", nargs="*", default=["fp8", "4bit", "8bit"], choices=["fp8", "4bit", "8bit"])
+    parser.add_argument("--rehearse", action="store_true", help="a tiny model on the CPU: checks this programme only")
     options = parser.parse_args(arguments)
     if not options.rehearse and not torch.cuda.is_available():
         print("bench gpu: no GPU here; ./run bench cpu needs none, --rehearse checks this programme", file=sys.stderr)
         return 1
-    if options.rehearse:
-        options.device, dtype, name = "cpu", "float32", "duckling (a rehearsal)"
-        checkpoint = load_checkpoint(str(ROOT / "models" / "duckling"), "cpu")
-    else:
-        card = torch.cuda.get_device_name(options.device)
-        dtype, name = "bfloat16", f"FastVLM-{options.size}, random weights, {card}"
-        checkpoint = random_fastvlm(options.size, options.device, dtype)
-    profile(checkpoint, options.profile)
-    run = Run(checkpoint, options.rounds)
-    numbers = measure(run, options)
-    result = envelope("model-gpu/1", device=name, torch=torch.__version__, dtype=dtype,
-                      ways=rows(run.ways, run.line, model=name), **numbers)  # fmt: skip
-    met = "a rehearsal: no goals" if options.rehearse else goals(result)
+    fresh = _maker(options)
+    card = "CPU, a rehearsal" if options.rehearse else torch.cuda.get_device_name(options.device)
+    name = f"FastVLM-{'tiny' if options.rehearse else options.size}, random weights, {card}"
+    run = Run(fresh, options.rounds, rehearsal=options.rehearse)
+    assert run.checkpoint is not None
+    profile(run.checkpoint, options.profile)
+    gpu_p50_ms = run.measure(options.tokens, options.quantised, compiled=options.compiled)
+    result = envelope("model-gpu/1", device=name, torch=torch.__version__, dtype="bfloat16", gpu_p50_ms=gpu_p50_ms,
+                      ways=rows(run.ways, run.line, model=name), **numbers(run, options.tokens))  # fmt: skip
+    tell(result, shown(result, options), options.json)
     picture(result, options.picture)
-    tell(result, "\n\n".join([table(result), met, f"profile: {options.profile}"]), options.json)
     return 0
 
 

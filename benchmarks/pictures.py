@@ -5,9 +5,10 @@ No ROS and no model. Promise: the same seed gives the same pictures, and no two 
 
 from __future__ import annotations
 
+import functools
 import io
 from pathlib import Path
-from typing import List
+from typing import Tuple
 
 import numpy as np
 import yaml
@@ -21,12 +22,13 @@ QUALITIES = range(60, 96)
 ROAD = questions_from(yaml.safe_load((ROOT / "config" / "questions.yaml").read_text(encoding="utf-8")))["road"]
 
 
-def noisy(seed: int, count: int, frame_bytes: int = FRAME_BYTES) -> List[bytes]:
+@functools.lru_cache(maxsize=16)
+def noisy(seed: int, count: int, frame_bytes: int = FRAME_BYTES) -> Tuple[bytes, ...]:
     """JPEGs of 640x480, each of another scene, of so many bytes within some per cent."""
     rng = np.random.default_rng(seed)
     scenes = [_scene(rng) for _ in range(count)]
     quality = min(QUALITIES, key=lambda one: abs(len(_jpeg(scenes[0], one)) - frame_bytes))
-    return [_jpeg(scene, quality) for scene in scenes]
+    return tuple(_jpeg(scene, quality) for scene in scenes)
 
 
 def _scene(rng: np.random.Generator) -> np.ndarray:

@@ -61,7 +61,8 @@ def picture(result: Dict[str, Any], out: Path) -> None:
                           bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})  # fmt: skip
         ideal = next(row["roofline_share"] * row["p50_ms"] for row in group if row["batch"] == 1)
         axis.axvline(ideal, color="#b03030", linestyle=":")
-        axis.set_title(f"{model}; dotted: the roofline of one verdict, {_short(ideal)}", loc="left", fontsize=10)
+        axis.set_title(f"{model}\ndotted: the roofline of one verdict, {_short(ideal)}", loc="left", fontsize=10)
+        axis.margins(y=0.01)
         axis.set_xlim(0, max(row["p95_ms"] for row in group) * 1.15)
         axis.set_xlabel("ms, from JPEG bytes to an answer (p50; line to p95)")
         axis.invert_yaxis()

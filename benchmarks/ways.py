@@ -26,6 +26,7 @@ from duck_protection.vlm.pixels import with_pillow
 
 OTHER = "Is the robot in the right lane, and nothing in the way? Answer as before."
 SECOND = Question("second", 1, OTHER, ROAD.choices)
+LOOKS = 40  # products and copies, of which the quickest counts
 DIFFERENT = 8  # pictures in turn: more than the engine keeps. Ways that share an engine need seeds of their own
 
 
@@ -147,9 +148,9 @@ class Roofline:
     peak_tflops: float
     peak_gbs: float
 
-    def looked_at_again(self, model: Any) -> Roofline:
+    def looked_at_again(self, model: Any, looks: int = LOOKS) -> Roofline:
         """With the better of these peaks and those of now: on a busy machine one look may be too low."""
-        tflops, gbs = _peaks(model.device, model.dtype)
+        tflops, gbs = _peaks(model.device, model.dtype, looks)
         return replace(self, peak_tflops=max(self.peak_tflops, tflops), peak_gbs=max(self.peak_gbs, gbs))
 
     def ideal_ms(self, batch: int = 1) -> float:
@@ -157,7 +158,7 @@ class Roofline:
         return max(1e3 * batch * self.tflop / self.peak_tflops, 1e3 * self.weights_gb / self.peak_gbs)
 
 
-def roofline(checkpoint: Checkpoint) -> Roofline:
+def roofline(checkpoint: Checkpoint, looks: int = LOOKS) -> Roofline:
     """Counted on transformers' own forward pass; peaks measured with a large product and a large copy."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -167,16 +168,16 @@ def roofline(checkpoint: Checkpoint) -> Roofline:
         plain.choose([decode(noisy(0, 1)[0])], [ROAD])
     table = 0 if model.config.tie_word_embeddings else model.get_input_embeddings().weight.nbytes
     weights_gb = (sum(value.nbytes for value in model.parameters()) - table) / 1e9
-    return Roofline(counter.get_total_flops() / 1e12, weights_gb, *_peaks(model.device, model.dtype))
+    return Roofline(counter.get_total_flops() / 1e12, weights_gb, *_peaks(model.device, model.dtype, looks))
 
 
-def _peaks(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
+def _peaks(device: torch.device, dtype: torch.dtype, looks: int) -> tuple[float, float]:
     """TFLOP/s of the best of several products, GB/s of the best of several copies (read and written)."""
     side, count = (8192, 2**29) if device.type == "cuda" else (2048, 2**27)
     matrix = torch.rand((side, side), device=device).to(dtype)
     block, other = (torch.empty(count, dtype=torch.uint8, device=device) for _ in range(2))
-    product_s = min(_seconds(lambda: matrix @ matrix, device) for _ in range(40))
-    copy_s = min(_seconds(lambda: other.copy_(block), device) for _ in range(40))
+    product_s = min(_seconds(lambda: matrix @ matrix, device) for _ in range(looks))
+    copy_s = min(_seconds(lambda: other.copy_(block), device) for _ in range(looks))
     return 2 * side**3 / product_s / 1e12, 2 * count / copy_s / 1e9
 
 

@@ -11,7 +11,7 @@ import gc
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from duck_protection.vlm.checkpoints import Checkpoint
+    from duck_protection.vlm.graphs import Capture
 
 
 class FastVlm:
@@ -60,16 +61,21 @@ class FastVlm:
     @classmethod
     def of(
         cls, checkpoint: Checkpoint, optimisations: Optimisations = ALL, *, image_first: bool = True,
-        batches: Sequence[int] = BATCHES,
+        batches: Sequence[int] = BATCHES, capture: Optional[Capture] = None,
     ) -> FastVlm:
         """The same over a checkpoint that is in memory already. Its tower is changed in place: an earlier one over the
-        same checkpoint, with another choice of channels_last, must not be used any more."""
+        same checkpoint, with another choice of channels_last, must not be used any more.
+
+        Args:
+            capture: As in paths.paths_of().
+        """
         vlm = cls.__new__(cls)
-        vlm._take(checkpoint, optimisations, image_first, batches)
+        vlm._take(checkpoint, optimisations, image_first, batches, capture)
         return vlm
 
     def _take(
-        self, checkpoint: Checkpoint, optimisations: Optimisations, image_first: bool, batches: Sequence[int]
+        self, checkpoint: Checkpoint, optimisations: Optimisations, image_first: bool, batches: Sequence[int],
+        capture: Optional[Capture] = None,
     ) -> None:
         from duck_protection.vlm.paths import paths_of
 
@@ -80,7 +86,7 @@ class FastVlm:
         most = self._text_config.max_position_embeddings - 1
         self._prompts = Prompts(self._tokenizer, checkpoint.image_tokens, most, image_first=image_first)
         self._chosen = optimisations.on(str(model.device))
-        self._plain, self._fast = paths_of(checkpoint, self._prompts, self._chosen, batches)
+        self._plain, self._fast = paths_of(checkpoint, self._prompts, self._chosen, batches, capture)
 
     @property
     def identity(self) -> Identity:

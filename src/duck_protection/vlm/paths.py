@@ -18,12 +18,20 @@ RECORDABLE = ("float32", "bfloat16", "float16", "fp8")
 
 
 def paths_of(
-    checkpoint: Checkpoint, prompts: Prompts, chosen: Optimisations, batches: Sequence[int]
+    checkpoint: Checkpoint, prompts: Prompts, chosen: Optimisations, batches: Sequence[int],
+    capture: Optional[Capture] = None,
 ) -> Tuple[PlainPath, Optional[FastPath]]:
-    """Both ways; the second is None when no shortcut is on."""
+    """Both ways; the second is None when no shortcut is on.
+
+    Args:
+        capture: Records steps in place of CUDA graphs, wherever they could be recorded: for rehearsals without a GPU.
+    """
     model = checkpoint.model
     plain = PlainPath(model, checkpoint.side_px, prompts.end)
     if not chosen.any:
         return plain, None
-    capture: Optional[Capture] = CudaCapture() if chosen.graphs and checkpoint.dtype in RECORDABLE else None
+    if chosen.graphs and capture is None:
+        capture = CudaCapture()
+    if checkpoint.dtype not in RECORDABLE:
+        capture = None
     return plain, FastPath(model, checkpoint.side_px, prompts, chosen, model.device, capture, batches)
