@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "duck_protection"
 CORE = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-ROOMS = {"vlm", "nodes", "dashboard", "simulation", "learning", "recording", "server", "comparison"}
+ROOMS = {"vlm", "nodes", "dashboard", "simulation", "episodes", "learning", "recording", "server", "comparison"}
 HEAVY_ROOMS = ("duck_protection.simulation", "duck_protection.recording", "duck_protection.dashboard")
 WORKSTATION = {"sim_node", "recorder_node", "replay_node", "dashboard_node"}
 WORKSTATION |= {"ears", "black_box", "event_film", "robot_desk", "inspect_bag"}  # what dashboard_node is made of
@@ -59,6 +59,7 @@ ALLOWED = {
     "nodes": CORE | {"nodes", "msg", "srv", "vlm", "simulation", "recording", "dashboard", "server"},
     "vlm": CORE | {"vlm"},
     "simulation": CORE | {"simulation"},
+    "episodes": CORE | {"episodes", "vlm", "simulation", "recording"},
     "recording": CORE | {"recording"},
     "dashboard": CORE | {"dashboard", "recording", "server"},
     "learning": CORE | {"learning", "vlm", "simulation", "recording"},

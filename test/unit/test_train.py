@@ -36,7 +36,8 @@ PLAN = Plan(
 
 def label(along_m: float, offset_m: float = 0.0) -> dict[str, Any]:
     row = 480 * (1 - along_m / 1.5)
-    duck = {"along_m": along_m, "offset_m": offset_m, "left_m": offset_m, "box": [250, max(0, row), 390, min(480, row + 80)]}
+    box = [250, max(0, row), 390, min(480, row + 80)]
+    duck = {"along_m": along_m, "offset_m": offset_m, "left_m": offset_m, "box": box}
     level = "STOP" if along_m < 0.45 else "SLOW" if along_m < 1.0 else "CLEAR"
     return {"level": level, "ducks": [duck], "file": "none", "map": "town", "d_m": 0.01, "phi_rad": 0.1}
 

@@ -1,7 +1,7 @@
 """Small honest changes to training pictures: light, colour, blur, noise and a few pixels of shift.
 
-No zoom (distances would change); mirroring, which changes labels too, is lesson_batches.py's. Promise: the same seed gives the same
-changes, and a picture stays one that this camera could have taken.
+No zoom (distances would change); mirroring, which changes labels too, is lesson_batches.py's. Promise: the same
+seed gives the same changes, and a picture stays one that this camera could have taken.
 """
 from __future__ import annotations
 

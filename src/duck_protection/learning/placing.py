@@ -106,7 +106,7 @@ def _bumper_s(path: LanePath, robot: Pose) -> float:
 
 
 def _cut_off(path: LanePath, robot: Pose, start: float, rng: np.random.Generator) -> List[Tuple[float, float]]:
-    """(along, offset) of a near duck that the picture's side cuts off; none if this one is not. A third do not matter."""
+    """(along, offset) of a near duck that the picture's side cuts off; none if this one is not. Some do not matter."""
     offset = rng.uniform(-0.12, 0.12) if rng.random() < 0.6 else _side(rng) * rng.uniform(0.13, 0.45)
     along = rng.uniform(0.1, 0.45)
     spot = path.pose(start + along, offset)

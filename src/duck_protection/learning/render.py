@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import multiprocessing
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +29,7 @@ from duck_protection.simulation.look import Look, random_look
 from duck_protection.simulation.scene import Scene
 from duck_protection.simulation.sensor import Sensor, encode, expose, plain_sensor, random_sensor
 from duck_protection.simulation.town import BUMPER_M, LanePath, random_town
+from duck_protection.simulation.workers import in_order
 
 LOOK_FRAMES = 14  # frames that share a town and a look: a new one costs as much as four frames
 SMALL_PX = (384, 288)
@@ -164,12 +163,10 @@ def render(out: Path, n: int, seed: int, workers: int, split: str, scenes: str =
     first = _done_looks(out / "labels.jsonl")
     looks = range(first, -(-n // LOOK_FRAMES))
     jobs = [(seed, k, range(k * LOOK_FRAMES, min(n, (k + 1) * LOOK_FRAMES)), split, str(out), scenes) for k in looks]
-    os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software rasteriser: one thread a worker, the workers fill the cores
     began, total = time.monotonic(), 0
-    with multiprocessing.get_context("spawn").Pool(workers) as pool, (out / "labels.jsonl").open("a") as file, tqdm(
-        total=n, initial=min(n, first * LOOK_FRAMES), unit="frame", mininterval=5
-    ) as bar:
-        for labels in pool.imap(_work, jobs):
+    bar = tqdm(total=n, initial=min(n, first * LOOK_FRAMES), unit="frame", mininterval=5)
+    with (out / "labels.jsonl").open("a") as file, bar:
+        for labels in in_order(_work, jobs, workers):
             file.writelines(json.dumps(label) + "\n" for label in labels)
             file.flush()
             bar.update(len(labels))

@@ -8,6 +8,7 @@ and its truth belong to one moment and carry one stamp.
     Configuration:
         ~seed: of everything random; ~map: name of a town; ~rate_hz: frames a second
         ~duck_every_s: a new duck comes into the way about that often
+        ~stages: short drives instead, one after the other, like "none:1,crossing:2"; ~stage_s: seconds of each
     Publisher:
         camera_node/image/compressed, camera_node/camera_info, ~lane_pose (LanePose), ~truth (TownTruth)
         ~all_clear (DuckVerdict): CLEAR for every frame, whatever stands there; for the drive without protection
@@ -46,8 +47,12 @@ class Settings:
     map: str = "l_loop"
     rate_hz: float = 20.0
     duck_every_s: float = 8.0
+    stages: str = ""
+    stage_s: float = 8.0
 
-    RANGES: ClassVar[RangeTable] = {"seed": (0, 2**31), "rate_hz": (1.0, 60.0), "duck_every_s": (1.0, 3600.0)}
+    RANGES: ClassVar[RangeTable] = {
+        "seed": (0, 2**31), "rate_hz": (1.0, 60.0), "duck_every_s": (1.0, 3600.0), "stage_s": (1.0, 600.0)
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -117,8 +122,12 @@ class SimNode:
 
 def _world(settings: Settings) -> Any:
     from duck_protection.simulation.episode import TownWorld  # brings MuJoCo
+    from duck_protection.simulation.programme import Programme
+    from duck_protection.simulation.staging import stage_named
 
     try:
+        if settings.stages:
+            return Programme([stage_named(name) for name in settings.stages.split(",")], settings.stage_s)
         return TownWorld(seed=settings.seed, town=settings.map, duck_every_s=settings.duck_every_s)
     except ValueError as err:
         raise SettingsError(str(err)) from err

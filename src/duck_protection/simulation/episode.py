@@ -10,7 +10,7 @@
 
 Promise: the same seed, commands and steps give the same truth; no two pictures are identical byte for byte.
 step() and command() may run in one thread and the pictures in another: a picture shows the newest whole step.
-All pictures of a world must be taken in one thread.
+All pictures of a world are best taken in one thread: each thread has a camera of its own.
 """
 from __future__ import annotations
 
@@ -74,11 +74,12 @@ class Episode:
         *,
         duck_every_s: float = 8.0,
         s_m: Optional[float] = None,
+        flock: Optional[Flock] = None,
     ) -> None:
         self.path: LanePath = town.path()
         s_m = _first_straight(self.path) if s_m is None else s_m
         self.robot = Robot(self.path.pose(s_m))
-        self.flock = Flock(self.path, widths_m, seed, duck_every_s)
+        self.flock = flock or Flock(self.path, widths_m, seed, duck_every_s)
         self._command = (0.0, 0.0)
         self.moment = self._freeze()
 
@@ -141,15 +142,11 @@ class TownWorld:
     def __init__(
         self, seed: int = 1, town: str = "l_loop", duck_every_s: float = 8.0, look: Optional[Look] = None
     ) -> None:
-        from duck_protection.simulation.camera import Lens, Mount
-        from duck_protection.simulation.scene import Scene
+        from duck_protection.simulation.photographer import Photographer
 
-        chosen, shape = look or replace(DEMO, seed=seed), town_named(town)
-        self.lens, self.mount = Lens(), Mount()
-        self._scene = Scene(shape, chosen, ducks=DUCKS, yellow=0, robots=0)
-        self.episode = Episode(shape, tuple(self._scene.duck_width_m), seed, duck_every_s=duck_every_s)
-        self._rng = np.random.default_rng([seed, 19])
-        self._eye: Optional[object] = None
+        self._camera = Photographer(town_named(town), look or replace(DEMO, seed=seed), DUCKS, seed)
+        self.lens = self._camera.lens
+        self.episode = Episode(town_named(town), self._camera.duck_widths_m, seed, duck_every_s=duck_every_s)
 
     def command(self, v_mps: float, omega_radps: float) -> None:
         """What the wheels are told from now on."""
@@ -169,22 +166,9 @@ class TownWorld:
 
     def render_jpeg(self) -> bytes:
         """What the camera sees now: a 640x480 JPEG."""
-        return self._picture(self.episode.moment)
+        return self._camera.picture(self.episode.moment)
 
     def photograph(self) -> Tuple[bytes, Truth]:
         """A picture and the truth of the same moment."""
         moment = self.episode.moment
-        return self._picture(moment), self.episode.truth(moment)
-
-    def _picture(self, moment: Moment) -> bytes:
-        from duck_protection.simulation.camera import Eye
-        from duck_protection.simulation.sensor import drive_sensor, encode, expose
-
-        if not isinstance(self._eye, Eye):
-            self._eye = Eye(self.lens)
-            self._eye.enter(self._scene)
-        self._scene.hide_all()
-        for number, x, y, yaw in moment.ducks:
-            self._scene.place(f"duck{number}", x, y, yaw)
-        sensor = drive_sensor(self._rng, moment.speed_mps, moment.omega_radps)
-        return encode(expose(self._eye.look(moment.pose, self.mount), sensor, self._rng), sensor.quality)
+        return self._camera.picture(moment), self.episode.truth(moment)

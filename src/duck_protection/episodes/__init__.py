@@ -1,0 +1,1 @@
+"""Many short drives with the real judge, governor and model, and no ROS in between: what is hit, what caution costs."""
