@@ -1,7 +1,9 @@
 #!/usr/bin/env python
-"""Starting loudly, and keeping time: a bad setting ends a node with one line; a clock that stands does not stop it."""
+"""Starting loudly, and keeping time: a bad setting ends a node with one line; a clock that stands, or a log that cannot
+be written, does not stop it."""
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import unittest
@@ -75,6 +77,20 @@ class Start(unittest.TestCase):
             self.assertGreaterEqual(wheels.commands - before, 15)
         finally:
             rospy.delete_param("/use_sim_time")
+            guard.terminate()
+            self.assertEqual(guard.wait(timeout=10), 0, "an orderly end")
+
+    @undisturbed
+    def test_a_guard_starts_and_goes_on_when_not_a_line_can_be_logged(self) -> None:
+        """On a full disk a log line raised: roslaunch started the guard again and again, and each died at its first."""
+        wheels = Wheels("/speechless/car_cmd")
+        with Path("/dev/full").open("wb", buffering=0) as full:
+            guard = subprocess.Popen(executable("lane_guard_node", "__name:=speechless"), stdout=full, stderr=full,
+                                     env={**os.environ, "PYTHONUNBUFFERED": "1"})  # fmt: skip
+        try:
+            seconds_until(lambda: wheels.commands > 20, 20, "the guard's commands")
+            self.assertIsNone(guard.poll())
+        finally:
             guard.terminate()
             self.assertEqual(guard.wait(timeout=10), 0, "an orderly end")
 

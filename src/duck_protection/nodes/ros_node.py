@@ -2,14 +2,16 @@
 
 Promise: a bad setting ends the process before anything is published, with one line and exit code 2; a beat goes
 on under /use_sim_time without a /clock, where rospy's timers and rates stand still, and with a master that is
-frozen or cut off; a bug in it ends the process, so that the silence is heard.
+frozen or cut off; a bug in it ends the process, so that the silence is heard. A log line that cannot be written,
+on a full disk or to a terminal that is gone, is lost and ends nothing.
 """
 from __future__ import annotations
 
 import copy
 import sys
 import time
-from typing import Any, Callable, Dict
+from contextlib import suppress
+from typing import Any, Callable, Dict, TextIO
 
 import rospy
 from rospy.impl.paramserver import get_param_server_cache
@@ -29,6 +31,7 @@ def run_node(name: str, start: Callable[[Dict[str, Any]], None]) -> None:
         start: Takes the private parameters, publishes and subscribes, and returns only at the end (see every()).
             SettingsError from it is the refusal to start.
     """
+    sys.stdout, sys.stderr = _Lossy(sys.stdout), _Lossy(sys.stderr)  # before rospy's log takes them
     rospy.init_node(name)
     _log_without_asking()
     parameters = private_parameters()
@@ -40,6 +43,27 @@ def run_node(name: str, start: Callable[[Dict[str, Any]], None]) -> None:
     except SettingsError as err:
         rospy.logfatal("%s does not start: %s", rospy.get_name(), err)
         sys.exit(REFUSED)
+
+
+class _Lossy:
+    """A text stream that loses what it cannot write. rospy's log writes from whatever thread logs, and lets the error
+    out: into the loop that drives, or into the start of a node that roslaunch then starts again for ever.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _log_without_asking() -> None:
