@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from latency import CLEAR, RATE_HZ, RECORD, VEH
-from link_relay import ROBOT, WORKSTATION, Link, Shape, environment, usable
+from link_relay import Link, Shape, environment, usable
 from link_robot import SPEED_MPS
 from pictures import FRAME_BYTES
 from ros_processes import busy_share, scratch, ticks
 from showing import heading, tell
+from wire import ROBOT_IP, WORK_IP
 
 from duck_protection.governor import Limits
 from duck_protection.recording.results import envelope
@@ -44,7 +45,7 @@ class Ends:
 
     def start(self, address: str, *command: str) -> None:
         """Runs it there."""
-        name = Link.names[address != ROBOT]
+        name = Link.names[address != ROBOT_IP]
         with (self._folder / f"{name}-{len(self._started)}.txt").open("wb") as log:
             self._started.append(subprocess.Popen(["ip", "netns", "exec", name, *command], env=environment(address),
                                                   stdout=log, stderr=log))  # fmt: skip
@@ -79,12 +80,12 @@ def _start(ends: Ends, folder: Path, mode: str) -> None:
     script, record = folder / "script.yaml", folder / "thresholds.yaml"
     script.write_text(CLEAR % MODEL_S, encoding="utf-8")
     record.write_text(RECORD, encoding="utf-8")
-    ends.start(ROBOT, "roscore")
+    ends.start(ROBOT_IP, "roscore")
     time.sleep(4.0)
     paced = "true" if mode == "paced" else "false"
-    ends.start(ROBOT, "roslaunch", "duck_protection", "robot.launch", f"veh:={VEH}", f"link:={paced}")
+    ends.start(ROBOT_IP, "roslaunch", "duck_protection", "robot.launch", f"veh:={VEH}", f"link:={paced}")
     camera = "link_node" if mode == "paced" else "camera_node"
-    ends.start(WORKSTATION, "roslaunch", "duck_protection", "workstation.launch", f"veh:={VEH}", "backend:=scripted",
+    ends.start(WORK_IP, "roslaunch", "duck_protection", "workstation.launch", f"veh:={VEH}", "backend:=scripted",
                f"script:={script}", f"thresholds:={record}", f"camera:={camera}")  # fmt: skip
     time.sleep(5.0)
 
@@ -95,7 +96,7 @@ def _row(link: Link, mode: str, shape: Shape, options: argparse.Namespace) -> Di
     program = str(Path(__file__).parent / "link_robot.py")
     command = ["ip", "netns", "exec", Link.names[0], sys.executable, program, "--seconds", str(options.seconds)]
     limit_s = options.seconds + 90
-    done = subprocess.run(command, env=environment(ROBOT), stdout=subprocess.PIPE, timeout=limit_s, check=True)
+    done = subprocess.run(command, env=environment(ROBOT_IP), stdout=subprocess.PIPE, timeout=limit_s, check=True)
     numbers = json.loads(done.stdout)
     row = {"mode": mode, "delay_ms": shape.delay_ms, "loss": shape.loss, "mbit_s": shape.mbit_s, **numbers}
     row["frames_dropped_share"] = 1 - numbers["frames_judged"] / max(1, numbers["frames_sent"])

@@ -5,24 +5,18 @@ passes packets on. Promise: nothing outside the two namespaces is touched, and b
 """
 from __future__ import annotations
 
-import fcntl
-import heapq
 import os
 import random
 import select
-import struct
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, List, Optional, Tuple, Type
+from typing import Dict, List, Optional, Type
 
-TUNSETIFF = 0x400454CA  # linux/if_tun.h
-IFF_TUN_NO_PI = 0x1001
-MTU = 1500
-ROBOT, WORKSTATION = "10.77.0.1", "10.77.0.2"
+from wire import ROBOT_IP, TUN, WORK_IP, Held, device, packets
 
 
 @dataclass(frozen=True)
@@ -50,11 +44,11 @@ class Link:
 
     def __enter__(self) -> Link:
         self._remove()
-        for name, own, other in zip(self.names, (ROBOT, WORKSTATION), (WORKSTATION, ROBOT)):
-            self._fds.append(_tun(device := f"tun_{name[5:9]}"))
+        for name, own, other in zip(self.names, (ROBOT_IP, WORK_IP), (WORK_IP, ROBOT_IP)):
+            self._fds.append(device(end := f"tun_{name[5:9]}", TUN))
             _ip("netns", "add", name)
-            _ip("link", "set", device, "netns", name)
-            for words in (("addr", "add", own, "peer", other, "dev", device), ("link", "set", device, "up"),
+            _ip("link", "set", end, "netns", name)
+            for words in (("addr", "add", own, "peer", other, "dev", end), ("link", "set", end, "up"),
                           ("link", "set", "lo", "up")):  # fmt: skip
                 _ip("-n", name, *words)
         self._thread.start()
@@ -75,20 +69,16 @@ class Link:
 
     def _relay(self) -> None:
         free_s = [0.0, 0.0]  # when each way's air is free again
-        waiting: List[Tuple[float, int, int, bytes]] = []  # when it is due, its number, to whom, the packet
-        number = 0
+        held = Held()
         while not self._ended.is_set():
-            wait_s = max(0.0, min(0.05, waiting[0][0] - time.monotonic())) if waiting else 0.05
-            for fd in select.select(self._fds, [], [], wait_s)[0]:
+            for fd in select.select(self._fds, [], [], held.wait_s(time.monotonic(), 0.05))[0]:
                 way = self._fds.index(fd)
-                for packet in _packets(fd):
+                for packet in packets(fd):
                     due_s = self._due(len(packet), way, free_s)
                     if due_s is not None:
-                        number += 1
-                        heapq.heappush(waiting, (due_s, number, self._fds[1 - way], packet))
-            now_s = time.monotonic()
-            while waiting and waiting[0][0] <= now_s:
-                os.write(waiting[0][2], heapq.heappop(waiting)[3])
+                        held.put(due_s, self._fds[1 - way], packet)
+            for to, packet in held.due(time.monotonic()):
+                os.write(to, packet)
 
     def _due(self, size: int, way: int, free_s: List[float]) -> Optional[float]:
         """When a packet arrives; None: it does not."""
@@ -107,7 +97,7 @@ class Link:
 
 def environment(address: str) -> Dict[str, str]:
     """ROS's variables for a process in the namespace of that address; the master is the robot's."""
-    return {**os.environ, "ROS_MASTER_URI": f"http://{ROBOT}:11311", "ROS_IP": address, "ROS_HOSTNAME": address}
+    return {**os.environ, "ROS_MASTER_URI": f"http://{ROBOT_IP}:11311", "ROS_IP": address, "ROS_HOSTNAME": address}
 
 
 def usable() -> str:
@@ -115,22 +105,6 @@ def usable() -> str:
     if os.geteuid() != 0:
         return "network namespaces need root"
     return "" if Path("/dev/net/tun").exists() else "this machine has no /dev/net/tun"
-
-
-def _tun(name: str) -> int:
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TUN_NO_PI))
-    return fd
-
-
-def _packets(fd: int) -> List[bytes]:
-    found = []
-    while len(found) < 64:
-        try:
-            found.append(os.read(fd, MTU + 100))
-        except BlockingIOError:
-            break
-    return found
 
 
 def _ip(*words: str) -> None:
