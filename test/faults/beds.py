@@ -6,6 +6,7 @@ the controller wants to go, and only the fault is missing.
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -17,15 +18,16 @@ import rospy
 from ledger import Ledger
 from lying_server import RECORD, LyingServer
 from machines import Clocks, Network
-from relay import ROBOT_IP
-from robot import Camera, Witness, honest
+from robot import Camera, Witness, honest, word
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rostest"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from bench import answer, pid_of
+from duck_protection.msg import DuckVerdict
 from duck_protection.srv import InferImage
 from rig import Town, release
 from ros_processes import Process, master
+from wire import ROBOT_IP
 
 from duck_protection.nodes.master import MasterWatch
 
@@ -33,6 +35,7 @@ HERE = Path(__file__).resolve().parent
 VEH = "duckie"
 GUARD, WATCHDOG, FOLLOWER = f"/{VEH}/lane_guard_node", f"/{VEH}/watchdog_node", f"/{VEH}/lane_follower_node"
 PROTECTION, MODEL = f"/{VEH}/duck_protection_node", f"/{VEH}/vlm_node"
+VERDICT = f"{PROTECTION}/verdict"
 SCRIPTS = HERE.parent / "rostest" / "scripts"
 THRESHOLDS = HERE.parent / "rostest" / "thresholds.yaml"
 START_S = 40.0
@@ -52,6 +55,7 @@ class Bed:
         self.driver = GUARD  # the node that commands the wheels
         self.camera: Camera
         self.town: Town
+        self.words = self.ledger.words  # where the witness writes down what it hears
         self.part: Any = None  # what only this kind of bed has: a lying server, a network
 
     def launch(self, file: str, *before: str, **arguments: object) -> None:
@@ -76,7 +80,7 @@ class Bed:
         logging.getLogger("rosout").setLevel(logging.CRITICAL)  # the terminal is for the figures
         MasterWatch({}).start()  # this process publishes too
         car_cmds = [f"{self.driver}/car_cmd", f"/{VEH}/car_cmd_switch_node/cmd"]
-        Witness(self.ledger, f"{PROTECTION}/verdict", car_cmds, f"/{VEH}/wheels_driver_node/wheels_cmd")
+        Witness(self.ledger, self.words, VERDICT, car_cmds, f"/{VEH}/wheels_driver_node/wheels_cmd")
         topic = f"/{VEH}/camera_node/image" + ("" if raw else "/compressed")
         self.camera = Camera(topic, self.ledger, raw)
         self.town = Town("/nobody/verdict", f"/{VEH}/lane_controller_node/car_cmd", f"/{VEH}/lane_pose")
@@ -97,6 +101,11 @@ class Bed:
                 raise NotDrivingError("the witness was shut down")
             time.sleep(0.02)
 
+    @property
+    def driver_log(self) -> Path:
+        """What the driver and its neighbours on the robot have said."""
+        return self.folder / ("follower.txt" if self.driver == FOLLOWER else "robot.txt")
+
     def released(self) -> None:
         """A person looks under the bumper."""
         release(f"{self.driver}/release")
@@ -114,6 +123,7 @@ class Bed:
 
 def standing(name: str, folder: Path, stack: ExitStack) -> Bed:
     """The bed of this name, driving."""
+    os.environ["PYTHONUNBUFFERED"] = "1"  # the nodes' last lines are in their logs when somebody looks there
     bed = Bed(folder, stack)
     BEDS[name](bed)
     bed.drive(START_S)
@@ -178,8 +188,11 @@ def _remote_server(bed: Bed) -> None:
 
 
 def _two_machines(bed: Bed, link: str = "false", **arguments: object) -> None:
-    bed.part = Network(bed.stack, bed.folder)
-    bed.ledger.one_link = False
+    def tell(mono_s: float, data: bytes) -> None:
+        bed.ledger.words.append(word(mono_s, DuckVerdict().deserialize(data)))
+
+    bed.part = Network(bed.stack, bed.folder, bed.driver, VERDICT, tell)
+    bed.words = bed.ledger.own_words
     bed.start_master(host=ROBOT_IP)
     _workstation(bed, *bed.part.there, **arguments)
     bed.launch("robot.launch", link=link)

@@ -2,7 +2,7 @@
 
 Answers: how long from the cause to the zero wheel command, how long from its end to driving again, and did the
 wheels ever turn against promise 1? Exit status 0: every fault that could be tried here kept its promises. What
-could not be tried is said, in the table too. Over the network less is judged: docs/safety-case.md, under the table.
+could not be tried is said, in the table too.
 """
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _driven(bed: str, runs: List[Run], folder: Path) -> Tuple[int, List[Dict[str
 
 def _broken(run: Run, why: str) -> Dict[str, Any]:
     return {"fault": run[0].name, "seed": run[1], "stop_s": None, "recovery_s": None, "stalled_s": 0.0, "void": False,
-            "forbidden": [], "troubles": [why]}  # fmt: skip
+            "forbidden": [], "troubles": [why], "account": []}  # fmt: skip
 
 
 def _keep_logs(folder: Path, bed: str) -> None:

@@ -9,6 +9,7 @@ import argparse
 import ctypes
 import dataclasses
 import json
+import logging
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--runs", required=True, help="fault/seed, one a line")
     options = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+    logging.raiseExceptions = False  # the witness's own log is on the disk that is filled
     known = {fault.name: fault for fault in FAULTS}
     status = 0
     with options.out.open("a", encoding="utf-8") as out, ExitStack() as stack:
@@ -57,7 +59,7 @@ def _repeated(bed: Bed, fault: Fault, seed: int, out: TextIO) -> None:
         trial = tried(bed, fault, seed)
         out.write(json.dumps(dataclasses.asdict(trial)) + "\n")
         out.flush()
-        print(f"  {_story(trial)}", flush=True)
+        print("\n        ".join([f"  {_story(trial)}", *trial.account]), flush=True)
         if not trial.void:
             return
 
@@ -65,7 +67,8 @@ def _repeated(bed: Bed, fault: Fault, seed: int, out: TextIO) -> None:
 def _story(trial: Trial) -> str:
     zero = "no zero" if trial.stop_s is None else f"zero {trial.stop_s:.3f} s"
     back = "not back" if trial.recovery_s is None else f"back {trial.recovery_s:.2f} s"
-    more = [f"VOID ({trial.stalled_s:.3f} s)"] if trial.void else [*trial.troubles, *trial.forbidden[:1]]
+    more = [f"VOID ({trial.stalled_s:.3f} s)"] if trial.void else []
+    more += [*trial.troubles, *trial.forbidden[:1]]
     return f"{trial.fault:<40} {trial.seed:>3}  {zero:<12}  {back:<12}  {'; '.join(more)}".rstrip()
 
 

@@ -42,7 +42,7 @@ def shaped(change: Callable[[Shot], None]) -> Cause:
 
 
 def data(change: Callable[[bytes], bytes]) -> Cause:
-    """Every picture has other bytes; its own tail keeps it distinct."""
+    """Every picture has other bytes; its own tail keeps it distinct (robot.numbered)."""
 
     def change_data(shot: Shot) -> None:
         shot.data = change(shot.data)
@@ -193,7 +193,7 @@ FAULTS: List[Fault] = [
     _fault("camera silent", LOST, bent(silent)),
     _fault("camera at 1 Hz", LOST, bent(thinned(1.0)), hold_s=2.5),
     _fault("camera at 5 Hz", UNSURE, bent(thinned(5.0))),
-    _fault("camera at 10 Hz", KEPT, bent(thinned(10.0))),
+    _fault("camera at 10 Hz", KEPT, bent(thinned(10.0)), quarter=True),
     _fault("camera repeats one picture", LOST, bent(ring(1))),
     _fault("camera repeats four pictures", LOST, bent(ring(4)), quarter=True),
     _fault("pictures out of order", LOST, bent(out_of_order), quarter=True),
@@ -217,5 +217,5 @@ FAULTS: List[Fault] = [
     _fault("camera goes over to raw pictures", LOST, bent(other_topic)),
     _fault("raw: camera silent", LOST, bent(silent), "raw camera"),
     _fault("raw: unknown encoding", LOST, raw(encoding="bayer_rggb8"), "raw camera"),
-    _fault("raw: sizes that do not fit", LOST, raw(height=241), "raw camera"),
+    _fault("raw: sizes that do not fit", LOST, raw(height=241), "raw camera", quarter=True),
 ]

@@ -131,24 +131,31 @@ def _status(pid: int) -> List[str]:
     return Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
 
 
-def disk_full(kill_guard: bool) -> Cause:
-    """Not a byte more for logs, and perhaps a guard that has to start like this."""
+def _fill(folder: Path) -> List[Path]:
+    """Not a byte more has room there. Returns what takes the room."""
+    fillers = [folder / f"filler{size}" for size in ("64k", "512")]  # the rest too, smaller than a large block
+    for filler in fillers:
+        command = ["dd", "if=/dev/zero", f"of={filler}", f"bs={filler.name[6:]}"]
+        subprocess.run(command, capture_output=True, check=False)
+    return fillers
 
-    def cause(bed: Any, _: Random) -> Iterator[None]:
-        pid, fillers = bed.pid(GUARD), [bed.folder / f"filler{size}" for size in ("64k", "512")]
+
+def disk_full(bed: Any, _: Random) -> Iterator[None]:
+    yield
+    fillers = _fill(bed.folder)
+    try:
         yield
-        for filler in fillers:  # the rest too, which is smaller than a large block
-            command = ["dd", "if=/dev/zero", f"of={filler}", f"bs={filler.name[6:]}"]
-            subprocess.run(command, capture_output=True, check=False)
-        if kill_guard:
-            os.kill(pid, signal.SIGKILL)
-        try:
-            yield
-        finally:
-            for filler in fillers:
-                filler.unlink()
+    finally:
+        for filler in fillers:
+            filler.unlink()
 
-    return cause
+
+def killed_on_a_full_disk(bed: Any, _: Random) -> Iterator[None]:
+    """A guard that has to start without a byte for its log: the disk stays full as long as the bed stands."""
+    pid = bed.pid(GUARD)
+    _fill(bed.folder)
+    yield
+    os.kill(pid, signal.SIGKILL)
 
 
 def _clock(machine: str, to_s: float, from_s: float) -> Cause:
@@ -177,7 +184,7 @@ def nothing(_: Any, __: Random) -> Iterator[None]:
 NODES, ROBOT, MACHINE = "our nodes", "robot", "machine"
 FAULTS: List[Fault] = [
     Fault("model killed", NODES, "whole", LOST, killed(MODEL)),
-    Fault("model frozen", NODES, "whole", LOST, frozen(MODEL)),
+    Fault("model frozen", NODES, "whole", LOST, frozen(MODEL), quarter=True),
     Fault("model without memory", NODES, "whole", UNSURE, without_memory),
     Fault("protection killed", NODES, "whole", LOST, killed(PROTECTION), quarter=True),
     Fault("protection frozen", NODES, "whole", LOST, frozen(PROTECTION), quarter=True),
@@ -189,20 +196,20 @@ FAULTS: List[Fault] = [
     Fault("follower killed", NODES, "follower", LOST, killed(FOLLOWER)),
     Fault("follower frozen", NODES, "follower", LOST, frozen(FOLLOWER)),
     Fault("controller silent", ROBOT, "whole", LOST, fed(v_mps=None)),
-    Fault("controller says NaN", ROBOT, "whole", LOST, fed(v_mps=math.nan)),
+    Fault("controller says NaN", ROBOT, "whole", LOST, fed(v_mps=math.nan), quarter=True),
     Fault("controller wants 5 m/s", ROBOT, "whole", KEPT, fed(v_mps=5.0)),
     Fault("lane pose silent", ROBOT, "follower", LOST, fed(pose=None)),
-    Fault("lane pose 1 s old", ROBOT, "follower", LOST, fed(pose_lag_s=1.0)),
-    Fault("lane pose NaN", ROBOT, "follower", LOST, fed(pose=LanePose(in_lane=True, d=math.nan))),
+    Fault("lane pose 1 s old", ROBOT, "follower", LOST, fed(pose_lag_s=1.0), quarter=True),
+    Fault("lane pose NaN", ROBOT, "follower", LOST, fed(pose=LanePose(in_lane=True, d=math.nan)), quarter=True),
     Fault("lane pose not in lane", ROBOT, "follower", LOST, fed(pose=LanePose(in_lane=False))),
     Fault("master killed and started again", MACHINE, "whole", KEPT, master_killed),
     Fault("master frozen", MACHINE, "whole", KEPT, master_frozen),
     Fault("nodes starved of CPU", MACHINE, "whole", UNSURE, starved, hold_s=2.0),
-    Fault("disk full", MACHINE, "small disk", KEPT, disk_full(False), hold_s=2.0),
-    Fault("disk full and guard killed", MACHINE, "small disk", LOST, disk_full(True)),
+    Fault("disk full", MACHINE, "small disk", KEPT, disk_full, hold_s=2.0),
+    Fault("guard killed while the disk is full", MACHINE, "small disk", LOST, killed_on_a_full_disk, quarter=True),
     Fault("clocks a second apart", MACHINE, "two clocks", KEPT, nothing),
     Fault("robot's clock set 1 s ahead", MACHINE, "two clocks", LOST, _clock("robot", 1.0, 0.0)),
-    Fault("robot's clock set 1 s back", MACHINE, "two clocks", LOST, _clock("robot", 0.0, 1.0)),
+    Fault("robot's clock set 1 s back", MACHINE, "two clocks", LOST, _clock("robot", 0.0, 1.0), quarter=True),
     Fault("workstation's clock set 1 s ahead", MACHINE, "two clocks", LOST, _clock("work", 1.0, 0.0)),
     Fault("workstation's clock set 1 s back", MACHINE, "two clocks", LOST, _clock("work", 0.0, 1.0)),
 ]

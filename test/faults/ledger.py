@@ -12,7 +12,6 @@ SLACK_S = 0.05  # the witness itself may be held up by this much; with more the 
 MAX_AGE_S = 0.40  # promise 1
 HEED_S = 0.10  # a tick of the guard, 0.05 s, and SLACK_S: so long may a word of STOP or UNKNOWN need to show
 LEAVE_FRAMES, LEAVE_S = 3, 0.299  # that leaving zero takes after such a word; the stamps are rounded
-DEAF_S = 0.3  # without a word for so long either way, a witness with a link of its own does not know
 STEADY_S = 0.7  # turning for so long without a zero is driving
 GOOD_LEVELS = (1, 2)  # CLEAR, SLOW
 
@@ -28,11 +27,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Word:
-    """A verdict that was heard."""
+    """A verdict that was heard. reason: the protection's, for people."""
 
     mono_s: float
     level: int
     stamp_ns: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,31 @@ class Command:
     turning: bool
 
 
+@dataclass(frozen=True)
+class Motion:
+    """A command that turned the wheels against promise 1, and why it was forbidden."""
+
+    mono_s: float
+    why: str
+
+
 @dataclass
 class Ledger:
     """All that was seen, each list in the order of time. Lists grow by single appends: any thread may write.
 
-    one_link: Words reach the witness when they reach the wheels' guard. Over a network each has a connection of its
-        own, which may stall by itself: then the time at which a word was heard here says nothing about the guard, and
-        moments at which the witness hears nothing are not judged.
+    words: As they reached the guard's machine. Over a network the guard has a connection of its own, which after a
+        cut may be back sooner or later than another's: there they are read from the guard's own packets.
+    own_words: Over a network, what the witness heard by its own connection; nothing is judged by them.
     """
 
     pictures: List[Picture] = field(default_factory=list)
     words: List[Word] = field(default_factory=list)
     commands: List[Command] = field(default_factory=list)
-    one_link: bool = True
+    own_words: List[Word] = field(default_factory=list)
 
     def clear(self) -> None:
         """Forgets: before each run."""
-        for seen in (self.pictures, self.words, self.commands):
+        for seen in (self.pictures, self.words, self.commands, self.own_words):
             seen.clear()
 
     @property
@@ -118,10 +126,11 @@ def stop_s(ledger: Ledger, window: Window, limit_s: float) -> Optional[float]:
     return None if zero_s is None else zero_s - window.begun_s
 
 
-def halted(ledger: Ledger, window: Window) -> bool:
-    """Whether the wheels were told to stand at any time between the cause and half a second after its end."""
+def halted_s(ledger: Ledger, window: Window) -> Optional[float]:
+    """When the wheels were first told to stand between the cause and half a second after its end; None: never."""
     span = (window.begun_s, window.ended_s + 0.5)
-    return any(not command.turning and _within(command.mono_s, span) for command in ledger.commands)
+    zeros = (command.mono_s for command in ledger.commands if not command.turning)
+    return next((mono_s for mono_s in zeros if _within(mono_s, span)), None)
 
 
 def recovery_s(ledger: Ledger, window: Window, stopped_s: Optional[float]) -> Optional[float]:
@@ -130,26 +139,22 @@ def recovery_s(ledger: Ledger, window: Window, stopped_s: Optional[float]) -> Op
     return None if back_s is None else (back_s - window.ended_s if stopped_s is not None else 0.0)
 
 
-def forbidden(ledger: Ledger, window: Window) -> List[str]:
-    """Every command since the cause that turned the wheels against promise 1, and why."""
+def forbidden(ledger: Ledger, window: Window) -> List[Motion]:
+    """Every command since the cause that turned the wheels against promise 1."""
     sent: Dict[int, Picture] = {picture.stamp_ns: picture for picture in ledger.pictures}
     found = []
     for command in ledger.commands:
         if command.turning and command.mono_s > window.begun_s + HEED_S:
             fault = _fault(command.mono_s, sent, ledger, window)
             if fault:
-                found.append(f"{command.mono_s - window.begun_s:.3f} s after the cause: {fault}")
+                found.append(Motion(command.mono_s, fault))
     return found
 
 
 def _fault(at_s: float, sent: Dict[int, Picture], ledger: Ledger, window: Window) -> str:
-    heard = [word for word in ledger.words if at_s - 2.0 <= word.mono_s]
-    if ledger.one_link:
-        heard = [word for word in heard if word.mono_s <= at_s + SLACK_S]
-        if not _left_properly(at_s, heard):
-            return "a word of STOP or UNKNOWN was not heeded"
-    elif not any(abs(word.mono_s - at_s) <= DEAF_S for word in heard):
-        return ""
+    heard = [word for word in ledger.words if at_s - 2.0 <= word.mono_s <= at_s + SLACK_S]
+    if not _left_properly(at_s, heard):
+        return "a word of STOP or UNKNOWN was not heeded"
     ages = [_age(at_s, word, sent, window) for word in heard if word.level in GOOD_LEVELS]
     real = [age for age in ages if age is not None and age >= 0]
     if not real:

@@ -27,6 +27,7 @@ class Row:
     forbidden_motion: int
     troubles: List[str]
     missing: str
+    accounts: List[Dict[str, Any]]  # of runs in which a promise seemed broken, void ones too
 
     @property
     def kept(self) -> bool:
@@ -38,7 +39,8 @@ class Row:
         fault = self.fault
         names = {"fault": fault.name, "group": fault.group, "bed": fault.bed, "evidence": fault.evidence.value}
         figures = {name: getattr(self, name) for name in ("runs", "void", "stop_s_max", "recovery_s_max")}
-        found = {"forbidden_motion": self.forbidden_motion, "troubles": self.troubles, "not_tried": self.missing}
+        found = {"forbidden_motion": self.forbidden_motion, "troubles": self.troubles, "not_tried": self.missing,
+                 "accounts": self.accounts}  # fmt: skip
         return {**names, **figures, **found, "kept": self.kept}
 
 
@@ -50,8 +52,10 @@ def row_of(fault: Fault, trials: List[Dict[str, Any]], missing: str) -> Row:
     if own and not valid:
         troubles = ["every run was void: this machine is too busy"]
     forbidden = sum(len(trial["forbidden"]) > 0 for trial in valid)
+    accounts = [{"seed": trial["seed"], "void": trial["void"], "forbidden": trial["forbidden"],
+                 "lines": trial["account"]} for trial in own if trial["account"]]  # fmt: skip
     return Row(fault, len(valid), len(own) - len(valid), _most(valid, "stop_s"), _most(valid, "recovery_s"),
-               forbidden, troubles, missing)  # fmt: skip
+               forbidden, troubles, missing, accounts)  # fmt: skip
 
 
 def merged(rows: List[Row], faults: List[Fault], earlier: List[Dict[str, Any]]) -> List[Row]:
@@ -64,7 +68,7 @@ def merged(rows: List[Row], faults: List[Fault], earlier: List[Dict[str, Any]]) 
 
 def _row_again(fault: Fault, entry: Dict[str, Any]) -> Row:
     figures = (entry[name] for name in ("runs", "void", "stop_s_max", "recovery_s_max", "forbidden_motion"))
-    return Row(fault, *figures, entry["troubles"], entry["not_tried"])
+    return Row(fault, *figures, entry["troubles"], entry["not_tried"], entry["accounts"])
 
 
 def _most(trials: List[Dict[str, Any]], key: str) -> Optional[float]:

@@ -6,6 +6,7 @@ in the ledger, with the monotonic time at which this process saw it.
 from __future__ import annotations
 
 import io
+import struct
 import sys
 import threading
 import time
@@ -48,7 +49,7 @@ class Camera:
         self._kind = Image if raw else CompressedImage
         self._publisher = rospy.Publisher(topic, self._kind, queue_size=1, tcp_nodelay=True)
         self._ledger = ledger
-        self.pictures = _raw_pictures() if raw else noisy_jpegs(20, SIZE)
+        self.pictures = _raw_pictures() if raw else [jpeg + bytes(4) for jpeg in noisy_jpegs(20, SIZE)]
         self._count = 0
         self.bend: Bend = honest
         self.clock_s = clock_s
@@ -56,7 +57,7 @@ class Camera:
 
     def latest(self, count: int) -> List[bytes]:
         """The pictures that were sent last: what a stuck driver still has in its buffers."""
-        return [self.pictures[(self._count - back) % len(self.pictures)] for back in range(count)]
+        return [numbered(self.pictures, self._count - back) for back in range(count)]
 
     def _run(self) -> None:
         due_s = time.monotonic()
@@ -79,7 +80,7 @@ class Camera:
 
     def _shot(self) -> Shot:
         self._count += 1
-        shot = self._kind(data=self.pictures[self._count % len(self.pictures)])
+        shot = self._kind(data=numbered(self.pictures, self._count))
         shot.header.stamp = rospy.Time.now() + rospy.Duration.from_sec(self.clock_s)
         if isinstance(shot, CompressedImage):
             shot.format = "jpeg"
@@ -88,23 +89,37 @@ class Camera:
         return shot
 
 
+def numbered(pictures: List[bytes], number: int) -> bytes:
+    """One of these pictures with a number for its last four bytes, which are behind a JPEG's end or a pixel's colour.
+
+    No two numbers give the same: a camera never repeats itself, however many of its pictures are left out.
+    """
+    return pictures[number % len(pictures)][:-4] + struct.pack("<I", number)
+
+
 def _raw_pictures() -> List[bytes]:
     rng = np.random.default_rng(7)
     return [rng.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8).tobytes() for _ in range(10)]
 
 
+def word(mono_s: float, msg: DuckVerdict) -> Word:
+    """The ledger's entry for a verdict that came at that time."""
+    return Word(mono_s, msg.level, msg.header.stamp.to_nsec(), msg.reason)
+
+
 class Witness:
     """Hears verdicts and wheel commands, and writes them down. The wheels obey the newest command of either kind."""
 
-    def __init__(self, ledger: Ledger, verdict: str, car_cmds: List[str], wheels_cmd: str) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, words: List[Word], verdict: str, car_cmds: List[str], wheels_cmd: str) -> None:
+        """words: the ledger's list for the verdicts that are heard here."""
+        self._ledger, self._words = ledger, words
         LinkWatch(rospy.Subscriber(verdict, DuckVerdict, self._verdict, tcp_nodelay=True)).start()
         for topic in car_cmds:
             rospy.Subscriber(topic, Twist2DStamped, self._car, tcp_nodelay=True)
         rospy.Subscriber(wheels_cmd, WheelsCmdStamped, self._wheels, tcp_nodelay=True)
 
     def _verdict(self, msg: DuckVerdict) -> None:
-        self._ledger.words.append(Word(time.monotonic(), msg.level, msg.header.stamp.to_nsec()))
+        self._words.append(word(time.monotonic(), msg))
 
     def _car(self, msg: Twist2DStamped) -> None:
         self._ledger.commands.append(Command(time.monotonic(), not (msg.v == 0 and msg.omega == 0)))  # NaN turns

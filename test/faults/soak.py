@@ -74,7 +74,9 @@ def _entries(folder: str) -> int:
 def soaked(bed: Bed, minutes: float) -> Dict[str, Any]:
     """The figures of so many minutes."""
     chosen = [fault for fault in FAULTS if fault.bed == "whole" and not any(word in fault.name for word in LEFT_OUT)]
-    rng, before, troubles, void, runs = Random(1), ticks(), [], 0, 0
+    rng, before, void, runs = Random(1), ticks(), 0, 0
+    troubles: List[str] = []
+    accounts: List[List[str]] = []
     sampler = Sampler(bed)
     sampler.start()
     ends_s = time.monotonic() + 60 * minutes
@@ -84,10 +86,12 @@ def soaked(bed: Bed, minutes: float) -> Dict[str, Any]:
         runs, void = runs + 1, void + trial.void
         if not trial.void:
             troubles += [f"{trial.fault}: {trouble}" for trouble in [*trial.troubles, *trial.forbidden]]
+            accounts += [trial.account] if trial.account else []
         time.sleep(rng.uniform(0, PAUSE_S))
     rows = list(sampler.rows)  # what comes later sees the bed being taken down
     settled = [row for row in rows if row["at_s"] >= SETTLES * 60 * minutes]
-    return {"minutes": minutes, "faults": runs, "void_runs": void, "troubles": troubles, "growth": growth(settled),
+    return {"minutes": minutes, "faults": runs, "void_runs": void, "troubles": troubles, "accounts": accounts,
+            "growth": growth(settled),
             "machine_busy_share": busy_share(before, ticks()), "samples": rows}  # fmt: skip
 
 

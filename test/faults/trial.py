@@ -1,7 +1,8 @@
 """One run of one fault: drive, strike, watch, make good, watch, measure.
 
 Promise: all times are monotonic and measured here, outside the nodes. A run in which this process itself was held
-up for more than 50 ms, while it waited for the zero or for the recovery, is void: it says nothing about the nodes.
+up for more than 50 ms, from just before the cause until the wheels turned again, is void: it says nothing about the
+nodes. What broke a promise comes with an account of what was seen around it.
 """
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, List, Optional, Tuple
 
+from account import account
 from fault import Evidence, Fault
-from ledger import Window, forbidden, halted, recovery_s, stop_s
+from ledger import Motion, Window, forbidden, halted_s, recovery_s, stop_s
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rostest"))
 from stall_guard import STALL_S, StallGuard
@@ -26,7 +28,7 @@ LOOK_S = 0.02
 
 @dataclass(frozen=True)
 class Trial:
-    """What came out. Seconds are None where nothing was seen."""
+    """What came out. Seconds are None where nothing was seen. account: lines about the first broken promise."""
 
     fault: str
     seed: int
@@ -36,6 +38,7 @@ class Trial:
     void: bool = False
     forbidden: List[str] = field(default_factory=list)
     troubles: List[str] = field(default_factory=list)
+    account: List[str] = field(default_factory=list)
 
 
 def tried(bed: Any, fault: Fault, seed: int) -> Trial:
@@ -45,16 +48,15 @@ def tried(bed: Any, fault: Fault, seed: int) -> Trial:
     next(steps)
     bed.ledger.clear()
     try:
-        with StallGuard() as stopping:
+        with StallGuard() as guard:
             begun_s, blow = _struck(fault, steps, rng)
-        ended_s = begun_s if blow else _held(begun_s + fault.hold_s * rng.uniform(1.0, 1.25))
-        with StallGuard() as starting:
+            ended_s = begun_s if blow else _held(begun_s + fault.hold_s * rng.uniform(1.0, 1.25))
             next(steps, None)
             window = Window(begun_s, ended_s, fault.lies)
             _await_recovery(bed, window)
     finally:
         steps.close()
-    return _measured(bed, fault, seed, window, max(stopping.worst_s, starting.worst_s))
+    return _measured(bed, fault, seed, window, guard.worst_s)
 
 
 def _struck(fault: Fault, steps: Any, rng: Random) -> Tuple[float, bool]:
@@ -67,7 +69,7 @@ def _struck(fault: Fault, steps: Any, rng: Random) -> Tuple[float, bool]:
 
 
 def _held(until_s: float) -> float:
-    """Now, when the cause has lasted long enough. A stall meanwhile makes no figure longer."""
+    """Now, when the cause has lasted long enough."""
     time.sleep(max(0.0, until_s - time.monotonic()))
     return time.monotonic()
 
@@ -88,9 +90,19 @@ def _measured(bed: Any, fault: Fault, seed: int, window: Window, stalled_s: floa
     troubles = []
     if fault.evidence is Evidence.LOST and (stopped is None or stopped > STOP_LIMIT_S):
         troubles.append("no lasting zero" if stopped is None else f"zero after {stopped:.3f} s")
-    if fault.evidence is Evidence.KEPT and halted(bed.ledger, window):
+    halt_s = halted_s(bed.ledger, window) if fault.evidence is Evidence.KEPT else None
+    if halt_s is not None:
         troubles.append("stopped without need")
     if back is None or back > BACK_LIMIT_S:
         troubles.append("did not drive again" if back is None else f"drove again after {back:.3f} s")
     found = forbidden(bed.ledger, window)
-    return Trial(fault.name, seed, stopped, back, stalled_s, stalled_s > STALL_S, found, troubles)
+    lines = _account(bed, window, found, halt_s) if found or troubles else []
+    told = [f"{motion.mono_s - window.begun_s:.3f} s after the cause: {motion.why}" for motion in found]
+    return Trial(fault.name, seed, stopped, back, stalled_s, stalled_s > STALL_S, told, troubles, lines)
+
+
+def _account(bed: Any, window: Window, found: List[Motion], halt_s: Optional[float]) -> List[str]:
+    """Around the first forbidden motion; else around the first needless zero; else around the cause's end."""
+    at_s = found[0].mono_s if found else window.ended_s if halt_s is None else halt_s
+    wall_ahead_s = time.time() + bed.camera.clock_s - time.monotonic()
+    return account(bed.ledger, window, at_s, bed.driver_log, wall_ahead_s)

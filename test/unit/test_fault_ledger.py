@@ -9,7 +9,7 @@ from typing import List
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
-from ledger import Command, Ledger, Picture, Window, Word, forbidden, halted, recovery_s, stop_s
+from ledger import Command, Ledger, Picture, Window, Word, forbidden, halted_s, recovery_s, stop_s
 
 STOP, CLEAR, UNKNOWN = 3, 1, 0
 SPAN = Window(10.0, 12.0)
@@ -64,8 +64,8 @@ def test_recovery_is_steady_driving_after_the_end() -> None:
 
 
 def test_a_single_zero_is_a_halt() -> None:
-    assert halted(story((9, 11, True), (11, 11.05, False), (11.05, 14, True)), SPAN)
-    assert not halted(story((9, 14, True)), SPAN)
+    assert halted_s(story((9, 11, True), (11, 11.05, False), (11.05, 14, True)), SPAN) == pytest.approx(11.0)
+    assert halted_s(story((9, 14, True)), SPAN) is None
 
 
 def driven_on(level: int = CLEAR, honest: bool = True, window: Window = SPAN) -> List[str]:
@@ -73,7 +73,7 @@ def driven_on(level: int = CLEAR, honest: bool = True, window: Window = SPAN) ->
     ledger = story((9, 12, True))
     see(9.0, 10.0, CLEAR, ledger)
     see(10.0, 12.0, level, ledger, honest)
-    return forbidden(ledger, window)
+    return [motion.why for motion in forbidden(ledger, window)]
 
 
 def test_driving_on_fresh_honest_clear_is_allowed() -> None:
@@ -96,32 +96,36 @@ def test_driving_on_the_words_of_a_lying_model_is_forbidden() -> None:
 def test_driving_on_silence_is_forbidden_once_the_last_picture_is_old() -> None:
     ledger = story((9, 12, True))
     see(9.0, 10.0, CLEAR, ledger)
-    found = forbidden(ledger, SPAN)
-    assert found[0].startswith(("0.40", "0.45")), found[0]
+    assert forbidden(ledger, SPAN)[0].mono_s == pytest.approx(10.45, abs=0.06)
 
 
 def test_old_pictures_called_clear_support_nothing() -> None:
     ledger = story((9, 12, True))
     see(8.0, 12.0, CLEAR, ledger, age_s=0.6)
-    assert "s old" in forbidden(ledger, SPAN)[0]
+    assert "s old" in forbidden(ledger, SPAN)[0].why
 
 
 def test_words_about_pictures_that_nobody_took_support_nothing() -> None:
     ledger = story((9, 12, True))
     ledger.words.append(Word(10.0, CLEAR, 123))
-    assert "no honest picture" in forbidden(ledger, SPAN)[0]
+    assert "no honest picture" in forbidden(ledger, SPAN)[0].why
 
 
-def test_over_a_network_a_word_counts_whenever_it_was_heard_and_deaf_moments_are_not_judged() -> None:
-    ledger = story((9, 12, True))
-    see(9.0, 12.0, CLEAR, ledger, age_s=0.6)  # its own link is slow
-    assert forbidden(ledger, SPAN) != []
-    ledger.one_link = False
-    assert forbidden(ledger, SPAN) == []
-    ledger.words[:] = [word for word in ledger.words if word.mono_s < 10.5]  # and then dead
-    assert all(float(text.split()[0]) <= 0.85 for text in forbidden(ledger, SPAN)), "deaf from 10.8 s on"
-    see(9.0, 12.0, UNKNOWN, ledger)  # alive again, and nobody said CLEAR
-    assert forbidden(ledger, SPAN) != []
+def back_after_a_cut(guard_s: float, witness_s: float) -> Ledger:
+    """Wheels that turn again at 12.4 s, when each has heard words of CLEAR again from these times on."""
+    ledger = story((9, 10.3, True), (10.3, 12.4, False), (12.4, 14, True))
+    see(9.0, 14.0, CLEAR, ledger)
+    words = list(ledger.words)
+    ledger.words[:] = [word for word in words if word.mono_s < 10.0 or word.mono_s > guard_s]
+    ledger.own_words[:] = [word for word in words if word.mono_s < 10.0 or word.mono_s > witness_s]
+    return ledger
+
+
+def test_after_a_cut_the_words_that_reached_the_guard_count_and_not_those_that_reached_the_witness() -> None:
+    """The witness's own connection came back 0.2 s after the guard had moved, and blamed it for what it had missed."""
+    assert forbidden(back_after_a_cut(guard_s=12.0, witness_s=12.6), SPAN) == []
+    found = forbidden(back_after_a_cut(guard_s=12.6, witness_s=12.0), SPAN)
+    assert min(motion.mono_s for motion in found) == pytest.approx(12.4)
 
 
 def test_after_a_bad_word_three_good_frames_over_0_3_seconds_are_needed() -> None:
@@ -129,7 +133,7 @@ def test_after_a_bad_word_three_good_frames_over_0_3_seconds_are_needed() -> Non
         ledger = story((10.0 + good_s, 12, True))
         see(9.0, 10.0, UNKNOWN, ledger)
         see(10.0, 12.0, CLEAR, ledger)
-        return forbidden(ledger, SPAN)
+        return [motion.why for motion in forbidden(ledger, SPAN)]
 
     assert left_after(0.35) == []
     assert "not heeded" in left_after(0.15)[0]
