@@ -17,11 +17,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Dict, List
 
-from beds import GUARD, MODEL, PROTECTION, WATCHDOG, Bed, standing
+from beds import GUARD, MODEL, PROTECTION, WATCHDOG, Bed, NotDrivingError, standing
+from fault import Fault
 from latency import steady_slope
 from ros_processes import busy_share, rss_kb, ticks
 from table import FAULTS
-from trial import tried
+from trial import Trial, tried
 
 from duck_protection.recording.results import envelope, write_json
 from duck_protection.tally import quantile
@@ -43,13 +44,18 @@ class Sampler(threading.Thread):
         self._bed = bed
         self._pids = {name: bed.pid(node) for name, node in NODES.items()}
         self._begun_s = time.monotonic()
+        self._ends = threading.Event()
         self.rows: List[Dict[str, Any]] = []
 
     def run(self) -> None:
-        """Until the process ends."""
-        while True:
-            time.sleep(SAMPLE_S)
+        """Until end()."""
+        while not self._ends.wait(SAMPLE_S):
             self.rows.append(self._row())
+
+    def end(self) -> None:
+        """Before the bed is taken down."""
+        self._ends.set()
+        self.join()
 
     def _row(self) -> Dict[str, Any]:
         now_s = time.monotonic()
@@ -74,25 +80,29 @@ def _entries(folder: str) -> int:
 def soaked(bed: Bed, minutes: float) -> Dict[str, Any]:
     """The figures of so many minutes."""
     chosen = [fault for fault in FAULTS if fault.bed == "whole" and not any(word in fault.name for word in LEFT_OUT)]
-    rng, before, void, runs = Random(1), ticks(), 0, 0
-    troubles: List[str] = []
-    accounts: List[List[str]] = []
+    rng, before, trials = Random(1), ticks(), []
     sampler = Sampler(bed)
     sampler.start()
     ends_s = time.monotonic() + 60 * minutes
     while time.monotonic() < ends_s:
-        bed.drive()
-        trial = tried(bed, rng.choice(chosen), runs)
-        runs, void = runs + 1, void + trial.void
-        if not trial.void:
-            troubles += [f"{trial.fault}: {trouble}" for trouble in [*trial.troubles, *trial.forbidden]]
-            accounts += [trial.account] if trial.account else []
+        trials.append(_disturbed(bed, rng.choice(chosen), len(trials)))
         time.sleep(rng.uniform(0, PAUSE_S))
-    rows = list(sampler.rows)  # what comes later sees the bed being taken down
-    settled = [row for row in rows if row["at_s"] >= SETTLES * 60 * minutes]
-    return {"minutes": minutes, "faults": runs, "void_runs": void, "troubles": troubles, "accounts": accounts,
-            "growth": growth(settled),
-            "machine_busy_share": busy_share(before, ticks()), "samples": rows}  # fmt: skip
+    sampler.end()
+    settled = [row for row in sampler.rows if row["at_s"] >= SETTLES * 60 * minutes]
+    valid = [trial for trial in trials if not trial.void]
+    troubles = [f"{trial.fault}: {trouble}" for trial in valid for trouble in [*trial.troubles, *trial.forbidden]]
+    return {"minutes": minutes, "faults": len(trials), "void_runs": len(trials) - len(valid), "troubles": troubles,
+            "accounts": [trial.account for trial in valid if trial.account], "growth": growth(settled),
+            "machine_busy_share": busy_share(before, ticks()), "samples": sampler.rows}  # fmt: skip
+
+
+def _disturbed(bed: Bed, fault: Fault, seed: int) -> Trial:
+    """A bed that does not drive any more ends no soak: it counts as a broken promise, and is tried again."""
+    try:
+        bed.drive()
+        return tried(bed, fault, seed)
+    except NotDrivingError as err:
+        return Trial(fault.name, seed, troubles=[str(err)])
 
 
 def growth(rows: List[Dict[str, Any]]) -> Dict[str, float]:
