@@ -16,10 +16,10 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 
 from duck_protection.learning.dataset import FrameSet, load
+from duck_protection.learning.photographs import danger
 from duck_protection.verdict import Level
 
 HINT = "render some: ./run render --out data/compare --n 600 --seed 9 --scenes plain"
-LANES = {"own_lane": Level.STOP.name, "off_road": Level.CLEAR.name, "none": Level.CLEAR.name}
 # A frame without a key "map" belongs to the block of so many frames in which it was listed: they follow each other.
 BLOCK = 20
 
@@ -96,7 +96,8 @@ def _foreign(folder: Path, file: Path) -> Tuple[FrameSet, bool]:
 
 def _label(line: Dict[str, Any]) -> List[Dict[str, Any]]:
     """The line as dataset.py has it, or nothing when it is not scored."""
-    level = str(line.get("level") or LANES.get(str(line.get("lane_label"))) or "")
+    lane = {True: Level.STOP.name, False: Level.CLEAR.name, None: ""}[danger(line)]
+    level = str(line.get("level") or lane)
     if level not in ("CLEAR", "SLOW", "STOP"):
         return []
     place = line.get("map") or f"{line.get('robot', '')} {line.get('light', '')}".strip()

@@ -26,7 +26,7 @@ from duck_protection.comparison.framework import framework_from
 from duck_protection.comparison.labelled import Labelled, load_labelled
 from duck_protection.comparison.meters import NoCard, open_card
 from duck_protection.comparison.starting import Started, start_model, started_server
-from duck_protection.learning.evaluate import write_record
+from duck_protection.learning.records import write_record
 from duck_protection.question import Question, questions_from
 from duck_protection.recording.results import envelope, write_json
 from duck_protection.settings import SettingsError

@@ -21,8 +21,9 @@ from duck_protection.comparison.contenders import Contender
 from duck_protection.comparison.labelled import Labelled
 from duck_protection.comparison.scoring import costs, marks, thresholds_from
 from duck_protection.learning.choosing import Reading
-from duck_protection.learning.evaluate import read, record
+from duck_protection.learning.evaluation import read
 from duck_protection.learning.marking import judged, likeliest
+from duck_protection.learning.records import record
 from duck_protection.question import Question
 from duck_protection.recording.intervals import interval
 from duck_protection.recording.sheet import Shown, sheet

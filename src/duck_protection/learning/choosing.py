@@ -7,7 +7,7 @@ careful.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 
@@ -25,10 +25,22 @@ LEAST_OFF_MASS, MOST_OFF_MASS = 0.02, 0.2
 
 @dataclass(frozen=True)
 class Reading:
-    """A reply, and the level that its frame deserved."""
+    """A reply, and the level that its frame deserved.
+
+    Args:
+        danger: Where the label tells danger from none and no more: whether it is one. SLOW is then as good as STOP.
+    """
 
     reply: Reply
     truth: Level
+    danger: Optional[bool] = None
+
+    @property
+    def deserved(self) -> Level:
+        """The truth, as far as the label knows it: STOP for any danger, CLEAR for none."""
+        if self.danger is None:
+            return self.truth
+        return Level.STOP if self.danger else Level.CLEAR
 
 
 def choose_thresholds(readings: Sequence[Reading], question: Question, forgiven: float = 0.0) -> Thresholds:
@@ -45,12 +57,13 @@ def choose_thresholds(readings: Sequence[Reading], question: Question, forgiven:
     if not 0 <= forgiven < 1:  # NaN is refused too
         raise ValueError(f"forgiven must be a share, 0 or more and less than 1, is {forgiven}")
     readings = _without_worst(readings, question, forgiven)
-    truth = np.array([reading.truth for reading in readings])
+    truth = np.array([reading.deserved for reading in readings])
+    costs = costs_of(readings)
     if not (truth == Level.STOP).any():
         raise ValueError("choosing thresholds needs frames, and among them some that deserve STOP")
     stop, clear = (_mass(readings, question, level) for level in (Level.STOP, Level.CLEAR))
     pairs = [(stop_at, clear_at) for stop_at in STOP_AT for clear_at in CLEAR_AT]
-    stop_at, clear_at = min(pairs, key=lambda pair: (_cost(truth, stop, clear, *pair), pair[0], -pair[1]))
+    stop_at, clear_at = min(pairs, key=lambda pair: (_cost(costs, stop, clear, *pair), pair[0], -pair[1]))
     worst = np.max(clear[(truth == Level.STOP) & (stop < stop_at)], initial=0.0)
     clear_at = max(clear_at, min(1.0, worst + SPARE * (1 - worst)))
     off = np.quantile([reading.reply.off_mass for reading in readings], 0.999)
@@ -59,7 +72,7 @@ def choose_thresholds(readings: Sequence[Reading], question: Question, forgiven:
 
 def _without_worst(readings: Sequence[Reading], question: Question, share: float) -> Sequence[Reading]:
     """The readings less this share of the STOPs."""
-    stops = [number for number, reading in enumerate(readings) if reading.truth is Level.STOP]
+    stops = [number for number, reading in enumerate(readings) if reading.deserved is Level.STOP]
     clear = _mass(readings, question, Level.CLEAR) if stops else np.zeros(0)
     worst = set(sorted(stops, key=lambda number: -clear[number])[: int(share * len(stops))])
     return [reading for number, reading in enumerate(readings) if number not in worst]
@@ -71,6 +84,13 @@ def _mass(readings: Sequence[Reading], question: Question, level: Level) -> np.n
     return np.array([reading.reply.probabilities for reading in readings])[:, own].sum(1)
 
 
-def _cost(truth: np.ndarray, stop: np.ndarray, clear: np.ndarray, stop_at: float, clear_at: float) -> int:
+def costs_of(readings: Sequence[Reading]) -> np.ndarray:
+    """What each judged level would cost, by reading and level (CLEAR, SLOW, STOP), shape (n, 3)."""
+    costs = COSTS[np.array([reading.deserved for reading in readings]) - 1]
+    costs[[reading.danger is True for reading in readings], Level.SLOW - 1] = 0
+    return costs
+
+
+def _cost(costs: np.ndarray, stop: np.ndarray, clear: np.ndarray, stop_at: float, clear_at: float) -> int:
     judged = np.where(stop >= stop_at, Level.STOP, np.where(clear >= clear_at, Level.CLEAR, Level.SLOW))
-    return int(COSTS[truth - 1, judged - 1].sum())
+    return int(costs[np.arange(len(costs)), judged - 1].sum())

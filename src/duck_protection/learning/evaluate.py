@@ -1,190 +1,109 @@
 """Measures a model on frames whose truth is known, through the real engine, and chooses its thresholds.
 
-    ./run evaluate models/duckling data/heldout --validation data/plain data/train \
-        --write-thresholds config/thresholds.yaml --json out/evaluation.json
+    ./run evaluate models/duckling data/heldout_plain data/heldout --validation data/plain data/train \
+        --write-thresholds config/thresholds.yaml --json out/evaluation.json --card models/duckling/README.md
 
-Answers: how often is the level right, and how often is a STOP taken for CLEAR? Thresholds are chosen on validation
-frames alone (looks of --validation that training never saw; without it, every second look of DATA, and then only the
-others are reported). Frames within 5 cm of a limit of the truth are also reported apart. Promise: what is reported was
-read from JPEGs by FastVlm.choose() and judged by verdict.judge(), as on the robot, and no reported frame had a part in
-choosing.
+DATA is a folder of ./run data, or of photographs with labels.jsonl (FOLDER:SPLIT takes one split). Answers: how often
+is the level right, how often is a STOP taken for CLEAR, where and in which light, how far can its probabilities be
+believed, what does it answer in words? Thresholds are chosen on --validation (what training kept back there) and
+--unseen (all of it) alone; without either the record in config/thresholds.yaml is used; without one, every second
+look of the first DATA chooses and is not reported. Writes one page, out/evaluation.html, whose worst mistakes are to
+be looked at.
 """
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-from dataclasses import asdict, dataclass
+import shlex
+import sys
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
-import numpy as np
 import yaml
 
-from duck_protection.frames import decode
-from duck_protection.learning.choosing import Reading, choose_thresholds
-from duck_protection.learning.dataset import FrameSet, load, near_limit
+from duck_protection.learning import asking, card, evaluation, evaluation_page, records, sources
+from duck_protection.learning.evaluation import Chosen, Data
 from duck_protection.question import Question, questions_from
-from duck_protection.verdict import Identity, Level, Thresholds, judge
-from duck_protection.vlm.base import Vlm
+from duck_protection.recording.results import envelope, write_json
+from duck_protection.recording.sheet import sheet
+from duck_protection.vlm.base import Vlm, VlmError
 
-BATCH = 16
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a model with its thresholds did on n frames.
-
-    Args:
-        confusion: Counts by true level (CLEAR, SLOW, STOP) and judged level (UNKNOWN, CLEAR, SLOW, STOP).
-        danger_recall: Share of the true SLOW and STOP frames on which the robot would not have driven on as if clear.
-    """
-
-    n: int
-    confusion: Tuple[Tuple[int, ...], ...]
-    accuracy: float
-    stop_recall: float
-    stop_judged_clear: int
-    danger_recall: float
-    false_stop_frames: int
-    verdict_ms_p50: float
+RECORDS = Path("config/thresholds.yaml")
 
 
-def read(vlm: Vlm, frames: FrameSet, numbers: Sequence[int], question: Question) -> List[Reading]:
-    """What the model says about these frames, in batches of 16, with a progress bar."""
-    from tqdm import tqdm
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Command line; the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(arguments)
+    from duck_protection.vlm.fastvlm import FastVlm
 
-    readings: List[Reading] = []
-    with tqdm(total=len(numbers), unit="frame", mininterval=5) as bar:
-        for start in range(0, len(numbers), BATCH):
-            part = numbers[start : start + BATCH]
-            pictures = [decode(frames.files[number].read_bytes()) for number in part]
-            replies = vlm.choose(pictures, [question] * len(part))
-            readings += [Reading(reply, frames.level(number)) for reply, number in zip(replies, part)]
-            bar.update(len(part))
-    return readings
+    try:
+        question = questions_from(yaml.safe_load(args.questions.read_text()))[args.question]
+        vlm = FastVlm(args.model, args.device, args.dtype)
+        run(vlm, question, args, shlex.join(["./run", "evaluate", *arguments]))
+    except (VlmError, OSError, ValueError) as err:
+        print(f"evaluate: {err}", file=sys.stderr)
+        return 1
+    return 0
 
 
-def score(readings: Sequence[Reading], question: Question, thresholds: Thresholds) -> Score:
-    """How these readings fare under these thresholds."""
-    levels = [choice.level for choice in question.choices]
-    counts = np.zeros((len(Level), len(Level)), dtype=int)
-    for reading in readings:
-        counts[reading.truth, judge(reading.reply, levels, thresholds).level] += 1
-    stops, dangers = counts[Level.STOP], counts[[Level.SLOW, Level.STOP]]
-    return Score(
-        n=len(readings),
-        confusion=tuple(tuple(int(count) for count in counts[truth]) for truth in list(Level)[1:]),
-        accuracy=_share(np.trace(counts), counts.sum()),
-        stop_recall=_share(stops[Level.STOP], stops.sum()),
-        stop_judged_clear=int(stops[Level.CLEAR]),
-        danger_recall=1 - _share(dangers[:, Level.CLEAR].sum(), dangers.sum()),
-        false_stop_frames=int(counts[Level.CLEAR, Level.STOP]),
-        verdict_ms_p50=float(np.median([reading.reply.timings.infer_ms for reading in readings])) / BATCH,
+def run(vlm: Vlm, question: Question, args: argparse.Namespace, command: str) -> None:
+    """Measure, print, and write what is asked for."""
+    reported = [Data.open(named) for named in args.data]
+    chosen, reported = _thresholds(vlm, question, args, reported)
+    sets = [evaluation.measure(vlm, data, question, chosen.thresholds) for data in reported]
+    spoken = next((data for data in reported if sources.kind(data.frames) == "rendered"), None)
+    asked = asking.ask(vlm, spoken.frames, args.answers) if spoken is not None and args.answers else []
+    found = envelope("evaluation/1", command=command, **evaluation.summary(vlm, question, chosen, sets, asked))
+    print(evaluation_page.table(found))
+    if args.write_thresholds:
+        records.write_record(args.write_thresholds, chosen.entry)
+    if args.json:
+        write_json(args.json, found)
+    if args.card:
+        card.write(args.card, found)
+    shown = [(one.data.name, evaluation.mistakes(one, question, chosen.thresholds)) for one in sets]
+    args.html.parent.mkdir(parents=True, exist_ok=True)
+    sheets = {name: sheet(worst) for name, worst in shown if worst}
+    args.html.write_text(evaluation_page.page(found, sheets), encoding="utf-8")
+    print(f"\nthe page, with the worst mistakes: {args.html}")
+
+
+def _thresholds(
+    vlm: Vlm, question: Question, args: argparse.Namespace, reported: List[Data]
+) -> Tuple[Chosen, List[Data]]:
+    """The thresholds, and the data that may then be reported."""
+    on = [Data.open(named, kept_back=True) for named in args.validation] + [Data.open(named) for named in args.unseen]
+    if on:
+        return evaluation.choose(vlm, on, question, args.forgive), reported
+    known = None if args.write_thresholds else evaluation.recorded(args.thresholds, vlm, question)
+    if known is not None:
+        return known, reported
+    half, rest = reported[0].halves()
+    return evaluation.choose(vlm, [half], question, args.forgive), [rest, *reported[1:]]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "./run evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def table(name: str, result: Score) -> str:
-    """The score, for people."""
-    rows = [f"{name}: {result.n} frames", f"{'truth':>8} |" + "".join(f"{level.name:>9}" for level in Level)]
-    rows += [
-        f"{level.name:>8} |" + "".join(f"{count:>9}" for count in counts)
-        for level, counts in zip(list(Level)[1:], result.confusion)
-    ]
-    rows.append(
-        f"right {result.accuracy:.2%} · STOP judged STOP {result.stop_recall:.2%} · STOP judged CLEAR "
-        f"{result.stop_judged_clear} · danger not judged CLEAR {result.danger_recall:.2%} · CLEAR judged STOP "
-        f"{result.false_stop_frames} · {result.verdict_ms_p50:.1f} ms a frame in batches of {BATCH}"
-    )
-    return "\n".join(rows)
-
-
-def record(
-    identity: Identity, question: str, thresholds: Thresholds, n: int, date: str, forgiven: float = 0.0
-) -> Dict[str, Any]:
-    """A line of config/thresholds.yaml, about a question's key.
-
-    Args:
-        forgiven: The share of STOPs that had no say, told where it is not nothing.
-    """
-    limits = {key: round(float(getattr(thresholds, key)), 4) for key in ("stop_at", "clear_at", "max_off_mass")}
-    told = {"forgiven": forgiven} if forgiven else {}
-    return {**asdict(identity), "question": question, **limits, **told, "n": n, "date": date}
-
-
-def write_record(file: Path, entry: Dict[str, Any]) -> None:
-    """Put a record into the file, in the place of one with the same key; the file's leading comment stays."""
-    before = file.read_text() if file.exists() else ""
-    comment = "".join(line + "\n" for line in before.splitlines() if line.startswith("#"))
-    keys = ("model", "revision", "dtype", "backend", "question")
-    others = [one for one in yaml.safe_load(before) or [] if any(str(one[key]) != str(entry[key]) for key in keys)]
-    file.write_text(comment + yaml.safe_dump([*others, entry], sort_keys=False, default_flow_style=False))
-
-
-def _parts(test: FrameSet, validation: Sequence[Path]) -> Tuple[FrameSet, List[int], List[int]]:
-    """The frames to choose on (set and numbers), and the numbers of the test set's frames to report."""
-    if validation:
-        chosen = load(*validation)
-        return chosen, chosen.validation().tolist(), list(range(len(test.labels)))
-    odd = test.looks % 2 == 1
-    return test, np.flatnonzero(odd).tolist(), np.flatnonzero(~odd).tolist()
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="Measure a model and choose its thresholds.")
     parser.add_argument("model", help="folder or hub name")
-    parser.add_argument("data", type=Path, help="folder made by learning.render: the frames to report")
-    kept = "the training's data: choose on what it kept back"
-    parser.add_argument("--validation", type=Path, nargs="+", default=[], help=kept)
+    parser.add_argument("data", nargs="+", metavar="DATA", help="the frames to report; the first ones' numbers lead")
+    kept = "data sets of the training: choose on what it kept back"
+    parser.add_argument("--validation", nargs="+", default=[], metavar="DATA", help=kept)
+    parser.add_argument("--unseen", nargs="+", default=[], metavar="DATA", help="others to choose on, wholly")
     parser.add_argument("--questions", type=Path, default=Path("config/questions.yaml"))
     parser.add_argument("--question", default="road")
     parser.add_argument("--forgive", type=float, default=0.0, help="share of the STOPs that thresholds may give up")
-    parser.add_argument("--write-thresholds", type=Path, help="YAML file that takes the record")
-    parser.add_argument("--json", type=Path, help="file for the scores")
+    parser.add_argument("--thresholds", type=Path, default=RECORDS, help="where a record is looked up; %(default)s")
+    parser.add_argument("--write-thresholds", type=Path, metavar="FILE", help="YAML file that takes the record")
+    parser.add_argument("--answers", type=int, default=300, help="free questions to ask, 0: none; %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="everything measured")
+    parser.add_argument("--html", type=Path, default=Path("out/evaluation.html"), help="%(default)s")
+    parser.add_argument("--card", type=Path, metavar="FILE", help="model card whose measured part is written anew")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
-    args = parser.parse_args()
-    from duck_protection.vlm.fastvlm import FastVlm
-
-    question = questions_from(yaml.safe_load(args.questions.read_text()))[args.question]
-    vlm = FastVlm(args.model, args.device, args.dtype)
-    test = load(args.data)
-    chosen_set, chosen, reported = _parts(test, args.validation)
-    validated = read(vlm, chosen_set, chosen, question)
-    thresholds = choose_thresholds(validated, question, args.forgive)
-    readings = read(vlm, test, reported, question)
-    parts = {"test": readings, **_by_limits(readings, [test.labels[number] for number in reported])}
-    results = {name: score(part, question, thresholds) for name, part in parts.items() if part}
-    for name, result in {"validation": score(validated, question, thresholds), **results}.items():
-        print(table(name, result))
-    today = datetime.date.today().isoformat()
-    entry = record(vlm.identity, question.key, thresholds, len(validated), today, args.forgive)
-    print(json.dumps(entry))
-    if args.write_thresholds:
-        write_record(args.write_thresholds, entry)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(_numbers(results, entry), indent=1) + "\n")
-
-
-def _by_limits(readings: Sequence[Reading], labels: Sequence[Dict[str, Any]]) -> Dict[str, List[Reading]]:
-    """The readings of frames near a limit of the truth, and of the others."""
-    near = [near_limit(label) for label in labels]
-    return {
-        "farther than 5 cm from a limit": [one for one, is_near in zip(readings, near) if not is_near],
-        "within 5 cm of a limit": [one for one, is_near in zip(readings, near) if is_near],
-    }
-
-
-def _numbers(results: Dict[str, Score], entry: Dict[str, Any]) -> Dict[str, Any]:
-    parts = {name.replace(" ", "_"): asdict(result) for name, result in results.items() if name != "test"}
-    return {**asdict(results["test"]), "parts": parts, "thresholds": entry}
-
-
-def _share(part: int, whole: int) -> float:
-    return float(part) / float(whole) if whole else float("nan")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

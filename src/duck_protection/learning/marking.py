@@ -60,7 +60,7 @@ def calibration(
     if not kept:
         return math.nan, []
     said = np.array([mass(reading, question, level) for reading in kept])
-    so = np.array([reading.truth is level for reading in kept], dtype=float)
+    so = np.array([reading.deserved is level for reading in kept], dtype=float)
     place = np.minimum((said * BINS).astype(int), BINS - 1)
     bins = [
         {"said": float(said[place == one].mean()), "so": float(so[place == one].mean()), "n": int((place == one).sum())}

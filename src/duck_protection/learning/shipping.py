@@ -32,7 +32,13 @@ and rubber ducks and nothing else. Trained from scratch by `duck_protection.lear
 - **Training**: {steps} steps of {batch} frames, seed {seed}; validation at step {step}: {right:.1%} right,
   {missed} STOP called Clear without thresholds.
 - **Limits**: rendered towns only. Real cameras, other ducks and other lighting were never seen; measure before
-  driving (`duck_protection.learning.evaluate`), and drive only with a threshold record for exactly this revision.
+  driving (`./run evaluate`), and drive only with a threshold record for exactly this revision.
+
+## Measured
+
+{begin}
+Nothing yet.
+{end}
 """
 
 
@@ -83,13 +89,14 @@ def _card(
     model: FastVlmForConditionalGeneration, question: Question, plan: Dict[str, Any], measured: Dict[str, float],
     name: str,
 ) -> str:
-    from duck_protection.learning import lessons
+    from duck_protection.learning import card, lessons
 
     return CARD.format(
         name=name, parameters=sum(p.numel() for p in model.parameters()) / 1e6, question=question.key,
         prompt=question.prompt, words=", ".join(question.words), side=plan["sizes"]["side_px"],
         lessons=" ".join(lessons.PROMPTS), steps=plan["steps"], batch=plan["batch"], seed=plan["seed"],
         step=int(measured["step"]), right=measured["right"], missed=int(measured["stop_said_clear"]),
+        begin=card.BEGIN, end=card.END,
     )  # fmt: skip
 
 

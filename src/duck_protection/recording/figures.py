@@ -1,8 +1,8 @@
 """Figures for pages, as SVG whose colours are the page's: readable in light and dark, and without colour.
 
 Drawn by matplotlib with stand-in colours, which then become the CSS variables of page.css. Sides differ by colour
-(Okabe and Ito's), by line and by marker. Promise: a figure is the bare SVG element, as wide as its place, with a text for
-screen readers; the same drawing gives the same bytes.
+(Okabe and Ito's), by line and by marker. Promise: a figure is the bare SVG element, as wide as its place, with a text
+for screen readers; the same drawing gives the same bytes.
 """
 
 from __future__ import annotations
