@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -22,6 +24,7 @@ import gpu  # noqa: E402
 import gpu_ways  # noqa: E402
 import pictures  # noqa: E402
 import quantising  # noqa: E402
+import shadow  # noqa: E402
 import showing  # noqa: E402
 from shapes import random_fastvlm  # noqa: E402
 
@@ -82,6 +85,23 @@ def test_a_way_that_fails_is_named_and_stops_no_other() -> None:
     found = gpu.numbers(run, 3)
     assert found["speedup_over_guide"] is found["4bit_peak_gb"] is None
     assert "speedup_over_guide                        -  at least 20: not measured" in gpu.goals(found)
+
+
+def test_a_shadows_cost_is_drawn_over_turns_that_met_the_same() -> None:
+    """A turn in which the machine was busy slows both: the difference stays what it is."""
+    chance, turns = np.random.default_rng(4), [turn for turn in range(10) for _ in range(20)]
+    busy = np.array([40.0 * (turn % 5 == 0) for turn in turns])
+    alone, shown = (
+        SimpleNamespace(shadow=kind, ms=list(20 + later + busy + chance.normal(0, 0.5, 200)), turns=turns, read=read)
+        for kind, later, read in ((shadow.NONE, 0.0, 0), (shadow.SERVER, 3.0, 199))
+    )
+    row = shadow.row(shown, alone)  # type: ignore[arg-type]
+    assert "later_p50_ms" not in shadow.row(alone, alone)  # type: ignore[arg-type]
+    later = row["later_p50_ms"]
+    assert 2.5 < later["low"] < 3 < later["high"] < 3.5 and row["shadow_read"] == 199
+    shown_table = shadow.table({**envelope("shadow/1"), "shadow": [shadow.row(alone, alone), row], "turns": 10,
+                                "machine_busy_share": 0.5})  # fmt: skip
+    assert "a server elsewhere" in shown_table and max(map(len, shown_table.splitlines())) <= 120
 
 
 def test_every_picture_is_another_one_of_a_robots_size() -> None:

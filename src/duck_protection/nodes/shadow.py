@@ -1,9 +1,9 @@
 """A second model that sees what the driving one sees, and is only recorded: vlm_node's ~shadow.
 
 Answers: where would the other model have said something else? Promise: the driver never waits for its answer. offer()
-puts a frame into a short queue or drops it; the shadow asks, compares and writes in a thread of its own that steps
-aside for every other; that it fails, hangs or fills its disk is said on ~shadow/status and nowhere else. No promise:
-in process it shares interpreter, cores and card with the driver, which gets slower then; prefer remote.
+puts a frame into a short queue or drops it; the shadow asks, compares and writes in a thread of its own, which steps
+aside when it computes itself; that it fails, hangs or fills its disk is said on ~shadow/status and nowhere else. No
+promise: in process it shares interpreter, cores and card with the driver, which gets slower then; prefer remote.
 """
 from __future__ import annotations
 
@@ -130,7 +130,10 @@ class Shadow:
         return f"{state}: {self._vlm.identity.model}, {counts}{full}{error}"
 
     def _run(self) -> None:
-        _step_aside()
+        # One that asks a server computes little: on a busy machine it would be put aside while it holds the interpreter,
+        # and the driver waited for it (+10.5 ms at p50, against +2.1 as it is; ./run bench shadow).
+        if self._settings.backend != "remote":
+            _step_aside()
         try:
             self._vlm = self._open()
         except VlmError as err:
