@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from duck_protection.comparison import markdown, plots, terminal
 from duck_protection.comparison.deciding import span, words_of
 from duck_protection.comparison.framework import MEASURES, OF_SIDE
+from duck_protection.comparison.timing import LEAST_TOKENS
 from duck_protection.recording import pages
 from duck_protection.recording.intervals import Interval
 from duck_protection.recording.results import write_json
@@ -63,6 +64,10 @@ def _of_bench(bench: Optional[Mapping[str, Any]], prompts: Optional[Mapping[str,
         found.append(f"Other work kept the machine busy (load average {load:.1f} on {cores} cores before it began).")
     if samples < P99_NEEDS:
         found.append(f"p99 rests on the {max(1, round(samples / 100))} slowest of {samples} verdicts: read p95.")
+    (spoken,) = (one for one in bench["measures"] if one["name"] == "tokens_per_s")
+    for side, one in zip("ab", bench["sides"]):
+        if spoken[side]["value"] is None:
+            found.append(f"{one['name']} tells no tokens a second: none of its free answers had {LEAST_TOKENS} tokens.")
     if bench["frame_sizes"] != ["640x480"]:
         found.append(f"The frames are {', '.join(bench['frame_sizes'])}, not the robot's 640x480.")
     return found

@@ -43,7 +43,8 @@ def bench_table(found: Mapping[str, Any]) -> str:
     a, b = found["sides"]
     lines = [f"A {a['name']}", f"B {b['name']}", f"{'':22}{'A':>24}{'B':>24}{'B - A':>24}"]
     lines += [_line(one["name"], one, winner(one["winner"])) for one in found["measures"]]
-    lines += [_line(f"verdicts/s, {one['clients']} clients", one, winner(one["winner"])) for one in found["crowds"]]
+    crowds = [(f"verdicts/s, {one['clients']} client{'s' if one['clients'] > 1 else ''}", one) for one in found["crowds"]]
+    lines += [_line(name, one, winner(one["winner"])) for name, one in crowds]
     for key, name in OF_SIDE.items():
         unit = MEASURES[name].unit
         lines.append(f"{name:22}{plain(a[key], unit):>24}{plain(b[key], unit):>24}")
