@@ -4,11 +4,12 @@ be written, does not stop it."""
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import unittest
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -32,6 +33,19 @@ REFUSALS = [
 
 def executable(name: str, *arguments: str) -> list:
     return [roslib.packages.find_node("duck_protection", f"{name}.py")[0], *arguments]
+
+
+def listens(pid: int) -> List[str]:
+    """The addresses of the process's listening TCP sockets, one for each; an IPv6 one as Linux writes it."""
+    own = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text(encoding="utf-8").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in own:  # 0A: listening
+                address = fields[1].split(":")[0]
+                found.append(socket.inet_ntoa(bytes.fromhex(address)[::-1]) if table == "tcp" else address)
+    return found
 
 
 class Start(unittest.TestCase):
@@ -93,6 +107,16 @@ class Start(unittest.TestCase):
         finally:
             guard.terminate()
             self.assertEqual(guard.wait(timeout=10), 0, "an orderly end")
+
+    def test_on_a_loopback_ros_a_node_listens_on_loopback_alone(self) -> None:
+        """As README's table of ports says; ./run and this test set ROS_HOSTNAME=localhost."""
+        node = subprocess.Popen(executable("watchdog_node", "__name:=listening"))
+        try:
+            seconds_until(lambda: pid_of("/listening") is not None, 20, "the node")
+            self.assertEqual(listens(node.pid), ["127.0.0.1"] * 2)
+        finally:
+            node.terminate()
+            node.wait(timeout=10)
 
     @undisturbed
     def test_a_node_whose_name_is_taken_ends(self) -> None:
