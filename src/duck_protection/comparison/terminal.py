@@ -43,7 +43,7 @@ def bench_table(found: Mapping[str, Any]) -> str:
     a, b = found["sides"]
     lines = [f"A {a['name']}", f"B {b['name']}", f"{'':22}{'A':>24}{'B':>24}{'B - A':>24}"]
     lines += [_line(one["name"], one, winner(one["winner"])) for one in found["measures"]]
-    crowds = [(f"verdicts/s, {one['clients']} client{'s' if one['clients'] > 1 else ''}", one) for one in found["crowds"]]
+    crowds = [(f"verdicts/s, {_clients(one['clients'])}", one) for one in found["crowds"]]
     lines += [_line(name, one, winner(one["winner"])) for name, one in crowds]
     for key, name in OF_SIDE.items():
         unit = MEASURES[name].unit
@@ -114,3 +114,7 @@ def _finite(value: Optional[float]) -> bool:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _clients(count: int) -> str:
+    return f"{count} client" + ("s" if count > 1 else "")

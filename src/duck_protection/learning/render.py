@@ -2,8 +2,8 @@
 
     python -m duck_protection.learning.render --out data/plain --n 9000 --seed 3 --scenes plain
 
-Three kinds of scenes: plain (a lit room, few things), hard (dark halls, coloured lamps, crowds of ducks), and edges
-(plain, with a near duck that the picture's side cuts off).
+Kinds of scenes: plain (a lit room, few things), hard (dark halls, coloured lamps, crowds of ducks), edges (plain, with
+a near duck that the picture's side cuts off), and crossings (plain, in towns with side roads).
 Writes frames/NNNNNN.jpg (640x480), labels.jsonl (one line a frame) and frames_384.npy (uint8, shape
 (n, 288, 384, 3): the decoded JPEG resized bicubically, without the padding that makes it square).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
@@ -25,10 +25,11 @@ from PIL import Image
 from duck_protection.corridor import along_path, true_level
 from duck_protection.learning.placing import EDGES, HARD, PLAIN, Crowding, Placement, choose_placement
 from duck_protection.simulation.camera import COUNTED_PX, Eye, Lens, Mount
+from duck_protection.simulation.crossings import random_crossings
 from duck_protection.simulation.look import Look, random_look
 from duck_protection.simulation.scene import Scene
 from duck_protection.simulation.sensor import Sensor, encode, expose, plain_sensor, random_sensor
-from duck_protection.simulation.town import BUMPER_M, LanePath, random_town
+from duck_protection.simulation.town import BUMPER_M, LanePath, Town, random_town
 from duck_protection.simulation.workers import in_order
 
 LOOK_FRAMES = 14  # frames that share a town and a look: a new one costs as much as four frames
@@ -51,12 +52,14 @@ class Scenes:
     crowding: Crowding
     sensor: Callable[[np.random.Generator], Sensor]
     look: Callable[[Look], Look]
+    town: Callable[[int], Town] = random_town
 
 
 SCENES = {
     "hard": Scenes(HARD, random_sensor, lambda look: look),
     "plain": Scenes(PLAIN, plain_sensor, _tidy),
     "edges": Scenes(EDGES, plain_sensor, _tidy),
+    "crossings": Scenes(PLAIN, plain_sensor, _tidy, random_crossings),
 }
 
 
@@ -64,7 +67,7 @@ def render_look(seed: int, look: int, numbers: range, split: str, scenes: str = 
     """These frames of one look, as JPEG bytes and labels. Opens the eye on the first call of a process."""
     kind = SCENES[scenes]
     rng = np.random.default_rng([seed, look])
-    town = random_town(int(rng.integers(2**31)))
+    town = kind.town(int(rng.integers(2**31)))
     scene = Scene(town, kind.look(random_look(int(rng.integers(2**31)))), ducks=32, yellow=8, robots=2)
     eye = _eye()
     eye.wear(random_lens(rng))

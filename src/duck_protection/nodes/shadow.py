@@ -130,8 +130,8 @@ class Shadow:
         return f"{state}: {self._vlm.identity.model}, {counts}{full}{error}"
 
     def _run(self) -> None:
-        # One that asks a server computes little: on a busy machine it would be put aside while it holds the interpreter,
-        # and the driver waited for it (+10.5 ms at p50, against +2.1 as it is; ./run bench shadow).
+        # One that asks a server computes little: on a busy machine it would be put aside while it holds the
+        # interpreter, and the driver waited for it (+10.5 ms at p50, against +2.1 as it is; ./run bench shadow).
         if self._settings.backend != "remote":
             _step_aside()
         try:

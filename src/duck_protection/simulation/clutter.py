@@ -77,7 +77,7 @@ def _beside_road(town: Town, rng: np.random.Generator) -> Tuple[float, float]:
     left, right, low, high = town.bounds()
     while True:
         cell = (int(rng.integers(left - 1, right + 2)), int(rng.integers(low - 1, high + 2)))
-        if cell not in town.cells:
+        if cell not in town.roads():
             inside = rng.uniform(0.2, 0.8, 2)
             return (cell[0] + inside[0]) * TILE_M, (cell[1] + inside[1]) * TILE_M
 

@@ -20,6 +20,7 @@ from typing import Optional, Tuple
 import numpy as np
 
 from duck_protection.corridor import nearest_in_path_m, true_level
+from duck_protection.simulation.crossings import crossings_named
 from duck_protection.simulation.flock import Flock, Score
 from duck_protection.simulation.look import DEMO, Look
 from duck_protection.simulation.robot import Robot
@@ -132,7 +133,7 @@ class TownWorld:
 
     Args:
         seed: Of the ducks' script, the clutter and the sensor's noise.
-        town: A name that town_named() knows.
+        town: A name that town_named() knows, or "crossings:SEED".
         look: What the town looks like; by default the one people are shown.
 
     Raises:
@@ -144,9 +145,10 @@ class TownWorld:
     ) -> None:
         from duck_protection.simulation.photographer import Photographer
 
-        self._camera = Photographer(town_named(town), look or replace(DEMO, seed=seed), DUCKS, seed)
+        shape = crossings_named(town) or town_named(town)
+        self._camera = Photographer(shape, look or replace(DEMO, seed=seed), DUCKS, seed)
         self.lens = self._camera.lens
-        self.episode = Episode(town_named(town), self._camera.duck_widths_m, seed, duck_every_s=duck_every_s)
+        self.episode = Episode(shape, self._camera.duck_widths_m, seed, duck_every_s=duck_every_s)
 
     def command(self, v_mps: float, omega_radps: float) -> None:
         """What the wheels are told from now on."""

@@ -85,6 +85,25 @@ def road_tile(kind: str, paint: Paint, rng: np.random.Generator) -> np.ndarray:
     return to_uint8(picture)
 
 
+def crossing_tile(ways: int, paint: Paint, rng: np.random.Generator) -> np.ndarray:
+    """A crossing from above: the road runs west to east; three ways: one more to the north; four: to the south too.
+
+    White tape bends into the side roads, a red line lies across each lane that leads in, and there is no yellow.
+    """
+    x, y = _grid()
+    inner, outer = WHITE_M
+    band_x, band_y = (np.minimum(np.abs(axis) - inner, outer - np.abs(axis)) for axis in (x, y))
+    corner = np.maximum(np.minimum(band_x, np.abs(y) - inner), np.minimum(band_y, np.abs(x) - inner))
+    white = corner if ways == 4 else np.where(y > 0, corner, band_y)
+    picture = _over(asphalt(rng, paint.asphalt, paint.grain), paint.white, _soft(white), paint.wear, rng)
+    first, last = STOP_LINE_M
+    ends = [(-x, -y), (x, y), (y, -x), (-y, x)][: ways]  # (outwards, to the right of who drives in): W, E, N, S
+    for out, right in ends:
+        red = np.minimum(np.minimum(out - first, last - out), np.minimum(right - 0.015, inner - right))
+        picture = _over(picture, (0.75, 0.05, 0.08), _soft(red), paint.wear, rng)
+    return to_uint8(picture)
+
+
 def floor_tile(paint: Paint, rng: np.random.Generator) -> np.ndarray:
     """The ground beside the road; its edges need not match."""
     size = TILE_PX

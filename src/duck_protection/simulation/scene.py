@@ -21,6 +21,7 @@ from duck_protection.simulation.clutter import (
     ghost,
     turned,
 )
+from duck_protection.simulation.crossings import ways_out
 from duck_protection.simulation.look import Look
 from duck_protection.simulation.town import TILE_M, Cell, Town
 
@@ -38,6 +39,8 @@ class Scene:
         spec = mujoco.MjSpec()
         _settings(spec, look)
         self._add_materials(spec, look, rng)
+        if town.side_roads:
+            self._add_crossings(spec, look)
         _add_meshes(spec, look)
         _lay_tiles(spec, town)
         furnish(spec, town, look, rng)
@@ -83,6 +86,12 @@ class Scene:
         for geom, duck in self._duck_of_geom.items():
             table[geom] = duck + 1
         return table
+
+    def _add_crossings(self, spec: Any, look: Look) -> None:
+        rng = np.random.default_rng([look.seed, 37])  # its own: a town without crossings looks as it always did
+        for ways in (3, 4):
+            picture = paint.crossing_tile(ways, look.paint, rng)
+            self._material(spec, f"crossing{ways}", mujoco.mjtTexture.mjTEXTURE_2D, picture, gloss=0.25)
 
     def _add_materials(self, spec: Any, look: Look, rng: np.random.Generator) -> None:
         flat, cube = mujoco.mjtTexture.mjTEXTURE_2D, mujoco.mjtTexture.mjTEXTURE_CUBE
@@ -167,15 +176,25 @@ def _add_duck(spec: Any, look: Look, i: int) -> None:
 
 
 def _lay_tiles(spec: Any, town: Town) -> None:
-    half = TILE_M / 2
     ghost(spec.worldbody, mujoco.mjtGeom.mjGEOM_PLANE, [FLOOR_M, FLOOR_M, 0.1], pos=[0, 0, -0.003], material="floor")
-    cells = list(town.cells)
+    cells, crossings = list(town.cells), ways_out(town)
     for i, here in enumerate(cells):
         kind, turn = _tile(cells[i - 1], here, cells[(i + 1) % len(cells)])
         material = "curve" if kind == "curve" else f"straight{i * 7 % 5 % STRAIGHTS}"
-        place = [(here[0] + 0.5) * TILE_M, (here[1] + 0.5) * TILE_M, 0.0]
-        ghost(spec.worldbody, mujoco.mjtGeom.mjGEOM_PLANE, [half, half, 0.1], pos=place,
-              quat=turned(turn), material=material)
+        if here in crossings:
+            material, turn = f"crossing{len(crossings[here]) + 2}", crossings[here][0] - math.pi / 2
+        _lay(spec, here, material, turn)
+    for road in town.side_roads:
+        turn = math.atan2(road[1][1] - road[0][1], road[1][0] - road[0][0])
+        for i, here in enumerate(road):
+            _lay(spec, here, f"straight{i % STRAIGHTS}", turn)
+
+
+def _lay(spec: Any, cell: Cell, material: str, turn: float) -> None:
+    half = TILE_M / 2
+    place = [(cell[0] + 0.5) * TILE_M, (cell[1] + 0.5) * TILE_M, 0.0]
+    ghost(spec.worldbody, mujoco.mjtGeom.mjGEOM_PLANE, [half, half, 0.1], pos=place, quat=turned(turn),
+          material=material)
 
 
 def _tile(before: Cell, here: Cell, after: Cell) -> Tuple[str, float]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 
 import numpy as np
 
+from duck_protection.simulation.crossings import random_crossings
 from duck_protection.simulation.episode import Episode
 from duck_protection.simulation.flock import (
     LEFT_GOAL_M,
@@ -95,7 +96,7 @@ def stage_of(seed: int, kind: str) -> Stage:
     rng = np.random.default_rng([seed, KINDS.index(kind), 23])
     light = str(rng.choice(LIGHTS))
     look = _lit(light, random_look(int(rng.integers(2**31))), rng)
-    town = random_town(int(rng.integers(2**31)))
+    town = (random_crossings if rng.random() < 0.4 else random_town)(int(rng.integers(2**31)))
     path = town.path()
     start, duck = _plot(path, kind, look.duck_widths_m[0] / 2, rng)
     return Stage(seed, kind, light, town, look, start, duck, watchers=kind != "none")

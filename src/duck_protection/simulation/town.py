@@ -157,6 +157,7 @@ class Town:
 
     name: str
     cells: Tuple[Cell, ...]
+    side_roads: Tuple[Tuple[Cell, ...], ...] = ()  # each from its first tile beside the loop outwards (crossings.py)
 
     def __post_init__(self) -> None:
         for a, b in zip(self.cells, [*self.cells[1:], self.cells[0]]):
@@ -171,11 +172,15 @@ class Town:
 
     def reverse(self) -> Town:
         """The same road, driven the other way round."""
-        return Town(self.name + "_reversed", self.cells[::-1])
+        return Town(self.name + "_reversed", self.cells[::-1], self.side_roads)
+
+    def roads(self) -> Tuple[Cell, ...]:
+        """Every road tile, those of side roads included."""
+        return (*self.cells, *(cell for road in self.side_roads for cell in road))
 
     def bounds(self) -> Tuple[int, int, int, int]:
         """First and last column, first and last row."""
-        columns, rows = zip(*self.cells)
+        columns, rows = zip(*self.roads())
         return min(columns), max(columns), min(rows), max(rows)
 
 
@@ -197,7 +202,8 @@ def town_named(name: str) -> Town:
         return random_town(int(name.split(":", 1)[1]))
     base = name[: -len("_reversed")] if name.endswith("_reversed") else name
     if base not in CORNERS:
-        raise ValueError(f"no town {name!r}; known: {', '.join(sorted(CORNERS))}, each also _reversed, and random:SEED")
+        known = ", ".join(sorted(CORNERS))
+        raise ValueError(f"no town {name!r}; known: {known}, each also _reversed, random:SEED, crossings:SEED")
     town = Town(base, tuple(_cells_between(CORNERS[base])))
     return town if base == name else town.reverse()
 
