@@ -111,7 +111,9 @@ def test_robots_can_be_held_out_and_neighbours_stay_together(tmp_path: Path) -> 
     ]
     frames = photographs.taught(folder_of(tmp_path, lines), robots=["b"])
     assert {label["robot"] for label in frames.labels} == {"b"}
-    assert frames.looks.tolist() == [0] * 10 + [1] * 10
+    assert frames.looks.tolist() == [2] * 10 + [3] * 10
+    everyone = photographs.scored(tmp_path)
+    assert everyone.looks.tolist()[20:] == frames.looks.tolist()  # so what was kept back stays kept back
 
 
 def test_levelled_lines_without_small_pictures_are_read_too(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class Data:
             FileNotFoundError, ValueError: As sources.open_data().
         """
         folder, _, split = named.partition(":") if not Path(named).is_dir() else (named, "", "")
-        frames = sources.open_data(Path(folder), split)
+        frames = sources.open_data(Path(folder), split, taught=kept_back)
         numbers = frames.validation() if kept_back else np.arange(len(frames.files))
         shown = Path(folder).resolve().name + (f":{split}" if split else "")
         return cls(shown, frames, numbers.tolist())

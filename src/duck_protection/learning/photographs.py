@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -44,15 +44,14 @@ def read_lines(folder: Path) -> List[Line]:
     return lines
 
 
-def scored(folder: Path, split: str = "") -> FrameSet:
-    """The photographs whose lane_label is scored; of one split, if it is named."""
-    return _frames(folder, [line for line in read_lines(folder) if _of(line, split) and danger(line) is not None])
+def scored(folder: Path, split: str = "", robots: Sequence[str] = ()) -> FrameSet:
+    """The photographs whose lane_label is scored; of one split and of these robots, where any is named."""
+    return _frames(folder, lambda line: danger(line) is not None and _of(line, split, robots))
 
 
 def taught(folder: Path, split: str = "", robots: Sequence[str] = ()) -> FrameSet:
-    """The photographs that may teach: scored ones, and those that leave no doubt; of these robots, if any is named."""
-    lines = [line for line in read_lines(folder) if _of(line, split) and (not robots or line.get("robot") in robots)]
-    return _frames(folder, lines)
+    """The photographs that may teach: scored ones, and those that leave no doubt. Looks are numbered as scored()'s."""
+    return _frames(folder, lambda line: _of(line, split, robots))
 
 
 def danger(line: Line) -> Optional[bool]:
@@ -87,27 +86,37 @@ def _votes(ground: np.ndarray, corridor: Corridor) -> np.ndarray:
     return np.array([np.mean([one is level for one in said]) for level in list(Level)[1:]])
 
 
-def _frames(folder: Path, lines: Sequence[Line]) -> FrameSet:
-    """Those of the lines that have a truth; a look is a block of neighbours, which are alike."""
-    known = [(line, share) for line in lines for share in [shares(line)] if share is not None]
-    labels = [_label(line, share) for line, share in known]
-    blocks = [f"{label['map']} {number // BLOCK}" for number, label in enumerate(labels)]
-    names = sorted(set(blocks))
-    looks = np.array([names.index(block) for block in blocks], dtype=np.int64)
-    return FrameSet([folder / line["file"] for line, _ in known], labels, [], looks)
+def _frames(folder: Path, wanted: Callable[[Line], bool]) -> FrameSet:
+    """The wanted lines that have a truth. A look is a block of neighbours in the whole file, whatever is wanted."""
+    lines = read_lines(folder)
+    blocks = [f"{_place(line)} {number // BLOCK:06d}" for number, line in enumerate(lines)]
+    order = {block: number for number, block in enumerate(sorted(set(blocks)))}
+    known = [
+        (line, share, order[block])
+        for line, block in zip(lines, blocks)
+        if wanted(line)
+        for share in [shares(line)]
+        if share is not None
+    ]
+    looks = np.array([look for _, _, look in known], dtype=np.int64)
+    labels = [_label(line, share) for line, share, _ in known]
+    return FrameSet([folder / line["file"] for line, _, _ in known], labels, [], looks)
 
 
 def _label(line: Line, known: np.ndarray) -> Line:
     """The line as dataset.py has it, with what it says beside. Its level is the likeliest, the more careful of two."""
     told = {key: str(line[key]) for key in ("robot", "light", "road", "split", "lane_label") if line.get(key)}
-    place = f"{line.get('robot', '')} {line.get('light', '')}".strip() or str(Path(line["file"]).parent)
     level = max(list(Level)[1:], key=lambda one: (known[one - 1], one))
-    label = {"file": line["file"], "level": level.name, "map": place, "shares": known.tolist(), **told}
+    label = {"file": line["file"], "level": level.name, "map": _place(line), "shares": known.tolist(), **told}
     if "boxes" in line:
         label["ducks"] = _placed(line)
-    if danger(line) is not None:
-        label["danger"] = danger(line)
+    if danger(line) is not None or line.get("road") in ASIDE:
+        label["danger"] = bool(danger(line))
     return label
+
+
+def _place(line: Line) -> str:
+    return f"{line.get('robot', '')} {line.get('light', '')}".strip() or str(Path(line["file"]).parent)
 
 
 def _placed(line: Line) -> List[Dict[str, Any]]:
@@ -134,5 +143,5 @@ def _width(line: Line) -> int:
     return int(line.get("width") or projection.WIDTH_PX)
 
 
-def _of(line: Line, split: str) -> bool:
-    return not split or line.get("split") == split
+def _of(line: Line, split: str, robots: Sequence[str]) -> bool:
+    return (not split or line.get("split") == split) and (not robots or line.get("robot") in robots)

@@ -44,22 +44,27 @@ Nothing yet.
 
 def save_model(
     model: FastVlmForConditionalGeneration, tokenizer: Tokenizer, question: Question, plan: Dict[str, Any],
-    measured: Dict[str, float], out: Path,
+    measured: Dict[str, float], out: Path, card: str = "",
 ) -> None:
-    """The model as a folder, in the place of whatever was there."""
+    """The model as a folder, in the place of whatever was there.
+
+    Args:
+        card: Its README.md; without one, that of a model trained from scratch.
+    """
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()  # the input embedding's own numbers
     weights = {key: value.detach().contiguous() for key, value in model.state_dict().items() if key not in tied}
     save_file(weights, fresh / "model.safetensors", metadata={"format": "pt"})
-    config = {**model.config.to_dict(), "architectures": [type(model).__name__], "dtype": "float32"}
+    config = {**model.config.to_dict(), "architectures": [type(model).__name__]}
+    config["dtype"] = str(next(iter(weights.values())).dtype).replace("torch.", "")
     ends = [chatml.special_id(tokenizer, token) for token in chatml.END_TOKENS]
     _write_json(fresh / "config.json", config)
     _write_json(fresh / "generation_config.json", {"do_sample": False, "eos_token_id": ends, "pad_token_id": ends[-1]})
     _write_json(fresh / "preprocessor_config.json", _preprocessor(plan["sizes"]["side_px"]))
     tokenizer.save(str(fresh / "tokenizer.json"))
-    (fresh / "README.md").write_text(_card(model, question, plan, measured, out.name))
+    (fresh / "README.md").write_text(card or _card(model, question, plan, measured, out.name))
     if out.exists():
         shutil.rmtree(out)
     fresh.replace(out)

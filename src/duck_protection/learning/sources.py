@@ -14,11 +14,12 @@ from duck_protection.learning.dataset import FrameSet
 from duck_protection.verdict import Level
 
 
-def open_data(folder: Path, split: str = "") -> FrameSet:
+def open_data(folder: Path, split: str = "", taught: bool = False) -> FrameSet:
     """The frames of a folder with labels.jsonl; of photographs only those whose label is scored.
 
     Args:
         split: Only the lines of this split (photographs: train, test).
+        taught: Of photographs, those that a training may see too.
 
     Raises:
         FileNotFoundError: No labels.jsonl. ValueError: Not one line that can be scored.
@@ -28,7 +29,8 @@ def open_data(folder: Path, split: str = "") -> FrameSet:
                                 "import boxes (./run data --from-voc)")  # fmt: skip
     rendered = (folder / "frames_384.npy").is_file()
     frames = dataset.load(folder) if rendered and not split else _levelled(folder, split)
-    frames = frames if len(frames.files) else photographs.scored(folder, split)
+    if not len(frames.files):
+        frames = photographs.taught(folder, split) if taught else photographs.scored(folder, split)
     if not len(frames.files):
         raise ValueError(f"no line of {folder}/labels.jsonl{f' of split {split}' if split else ''} has a level, or a "
                          f"lane_label that is scored ({', '.join(photographs.DANGER)})")  # fmt: skip
