@@ -27,6 +27,7 @@ from duck_protection.recording.results import envelope, write_json
 from duck_protection.tally import quantile
 from duck_protection.vlm.base import Vlm, VlmError
 from duck_protection.vlm.batching import Batcher
+from duck_protection.vlm.optimisations import BATCHES
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE_HZ = 10.0
@@ -171,19 +172,24 @@ def run(options: argparse.Namespace) -> Dict[str, Any]:
     with model_folder(options.model) as folder:
         vlm = FastVlm(folder, options.device, options.dtype)
     vlm.warm_up()
+    by_size = vlm.measure_batches(BATCHES[-1])
+    most = options.max_batch or vlm.best_batch
+    told = ", ".join(f"{size}: {1e3 * each_s:.1f}" for size, each_s in by_size.items())
+    print(f"batches of up to {most}; ms a picture by size of the batch (of CPU time, on a CPU): {told}", flush=True)
     rows = []
     for robots in options.robots:
-        vlm.choose([decode(picture) for picture in _pictures()[: options.max_batch]], [ROAD] * options.max_batch)
+        vlm.choose([decode(picture) for picture in _pictures()[:most]], [ROAD] * most)
         single = measure(Unprepared(vlm), robots, 1, 0.0)
-        served = measure(vlm, robots, options.max_batch, 0.0)
+        served = measure(vlm, robots, most, 0.0)
         for _ in range(options.rounds):  # in turn: whatever else this machine does meets both
             single += measure(Unprepared(vlm), robots, 1, options.seconds)
-            served += measure(vlm, robots, options.max_batch, options.seconds)
+            served += measure(vlm, robots, most, options.seconds)
         row = _row(robots, served, single)
         rows.append(row)
         print(LINE.format(**row), flush=True)
     identity = vlm.identity
-    return {"model": identity.model, "dtype": identity.dtype, "device": _device(vlm), "fleet": rows}
+    about = {"model": identity.model, "dtype": identity.dtype, "device": _device(vlm), "max_batch": most}
+    return {**about, "picture_ms_by_batch": {size: 1e3 * each_s for size, each_s in by_size.items()}, "fleet": rows}
 
 
 def _device(vlm: Any) -> str:
@@ -200,7 +206,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parser.add_argument("--robots", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--seconds", type=float, default=4.0, help="for each fleet, in each round, twice")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--max-batch", type=int, default=4)
+    parser.add_argument("--max-batch", type=int, default=0, help="0: what is measured best at start")
     parser.add_argument("--model", default="")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")

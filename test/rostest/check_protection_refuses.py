@@ -28,7 +28,7 @@ PROTECTION = {
 }
 MODEL = {
     "_backend:=remote": "server_url, or the variable FASTVLM_SERVER_URL, must name the server for backend remote",
-    "_max_batch:=0": "max_batch must be from 1 to 64, is 0",
+    "_max_batch:=-1": "max_batch must be from 0 to 64, is -1",
     "_model:=/no/such/folder": "no model folder /no/such/folder",
 }
 

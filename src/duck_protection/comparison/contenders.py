@@ -18,6 +18,7 @@ import numpy as np
 from duck_protection.question import Question
 from duck_protection.verdict import Identity, Reply
 from duck_protection.vlm.base import ChoiceError, Vlm, VlmError
+from duck_protection.vlm.optimisations import BATCHES
 
 PATIENCE_S = 60.0  # for one batch of readings: a slow model is measured, not dropped
 WRITTEN_TOKENS = 4  # of a written answer: its first word
@@ -145,6 +146,7 @@ def opened(where: str, key: str = "", device: str = "auto", dtype: str = "auto")
 
         model = FastVlm(where, device, dtype)
         model.warm_up()
+        model.measure_batches(BATCHES[-1])
         yield Contender(f"{model.identity.model}, in process", where, Patient(model), False)
         return
     from duck_protection.vlm.remote import RemoteSettings, RemoteVlm

@@ -20,11 +20,11 @@ from duck_protection.question import Question
 from duck_protection.recording.intervals import Interval, interval
 from duck_protection.vlm.base import VlmError
 from duck_protection.vlm.batching import Batcher
+from duck_protection.vlm.sizing import USUAL
 
 CLIENTS = (1, 2, 4, 8, 16)
 SLICE_S = 0.5
 DEADLINE_S = 30.0
-MAX_BATCH = 4  # vlm_node's own
 
 Ask = Callable[[np.ndarray], object]
 
@@ -44,7 +44,7 @@ def asking(contender: Contender, question: Question) -> Iterator[Ask]:
     if contender.is_server:
         yield lambda frame: inner.choose([frame], [question])
         return
-    batcher = Batcher(inner, MAX_BATCH, max_queue=2 * max(CLIENTS))
+    batcher = Batcher(inner, getattr(inner, "best_batch", USUAL), max_queue=2 * max(CLIENTS))
     try:
         yield lambda frame: batcher.choose(frame, question, time.monotonic() + DEADLINE_S)
     finally:

@@ -18,6 +18,7 @@ import yaml
 from duck_protection.settings import RangeTable, SettingsError, check_ranges
 from duck_protection.vlm.base import Vlm
 from duck_protection.vlm.optimisations import BATCHES, parsed
+from duck_protection.vlm.sizing import USUAL
 
 BACKENDS = ("fastvlm", "remote", "scripted")
 URL_VARIABLE = "FASTVLM_SERVER_URL"
@@ -51,7 +52,7 @@ class EyeSettings:
     RANGES: ClassVar[RangeTable] = {
         "threads": (0, 256),
         "server_s": (0.05, 60.0),
-        "max_batch": (1, 64),
+        "max_batch": (0, 64),
         "max_queue": (1, 256),
         "max_deadline_s": (0.1, 600.0),
         "max_tokens": (1, 1024),
@@ -93,12 +94,17 @@ def opener(settings: EyeSettings, key_variable: str = KEY_VARIABLE) -> Callable[
     return lambda: _remote(settings, key_variable) if settings.backend == "remote" else _fastvlm(settings)
 
 
+def batch_size(settings: EyeSettings, eyes: Vlm) -> int:
+    """How many pictures go into one forward pass: as set, or as measured, where there was something to measure."""
+    return settings.max_batch or getattr(eyes, "best_batch", USUAL)
+
+
 def _remote(settings: EyeSettings, key_variable: str) -> Vlm:
     from duck_protection.vlm.remote import RemoteSettings, RemoteVlm
 
     key = os.environ.get(key_variable, "")
     limits = {"choose_s": settings.server_s, "answer_s": settings.max_deadline_s}
-    eyes = RemoteVlm(RemoteSettings(settings.url, key, settings.model, together=settings.max_batch, **limits))
+    eyes = RemoteVlm(RemoteSettings(settings.url, key, settings.model, together=settings.max_batch or USUAL, **limits))
     if not eyes.gives_probabilities:
         rospy.logwarn("%s gives no logprobs: it serves free questions and comparison, no verdicts", settings.url)
     return eyes
@@ -124,9 +130,13 @@ def _fastvlm(settings: EyeSettings) -> Vlm:
         eyes = FastVlm(
             settings.model or str(_package() / "models" / "duckling"), settings.device, settings.dtype,
             parsed(settings.optimisations), image_first=not settings.question_first,
-            batches=[size for size in BATCHES if size < 2 * settings.max_batch],
+            batches=[size for size in BATCHES if size < 2 * (settings.max_batch or BATCHES[-1])],
         )  # fmt: skip
         eyes.warm_up()
+        if not settings.max_batch:
+            measured = eyes.measure_batches(BATCHES[-1])
+            told = ", ".join(f"{size}: {1e3 * each_s:.1f}" for size, each_s in measured.items())
+            rospy.loginfo("batches of up to %d; ms a picture by size: %s", eyes.best_batch, told)
         return eyes
     finally:
         gc.enable()

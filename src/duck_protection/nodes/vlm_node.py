@@ -26,7 +26,7 @@ from std_msgs.msg import String
 
 from duck_protection.frames import FrameError, FrameLimits, decode
 from duck_protection.nodes import messages
-from duck_protection.nodes.eyes import EyeSettings, opener
+from duck_protection.nodes.eyes import EyeSettings, batch_size, opener
 from duck_protection.nodes.http_door import http_door
 from duck_protection.nodes.ros_node import REFUSED, every, run_node, taken
 from duck_protection.nodes.shadow import Shadow, ShadowSettings, Shown
@@ -85,7 +85,7 @@ class VlmNode:
         begun_s = time.monotonic()
         try:
             vlm = self._open()
-            batcher = Batcher(vlm, self._settings.max_batch, self._settings.max_queue)
+            batcher = Batcher(vlm, batch_size(self._settings, vlm), self._settings.max_queue)
             if self._http is not None:
                 self._http.open(batcher, vlm)
             self._batcher = batcher

@@ -8,6 +8,7 @@ numbers come out as NaN; torch's errors come out as VlmErrors. torch is imported
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import time
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import numpy as np
 
 from duck_protection.question import Question
 from duck_protection.verdict import Identity, Reply, Timings
-from duck_protection.vlm import chatml
+from duck_protection.vlm import chatml, sizing
 from duck_protection.vlm.base import AnswerError, ChoiceError
 from duck_protection.vlm.optimisations import ALL, BATCHES, Optimisations
 from duck_protection.vlm.prompts import REMEMBERED, Prompts
@@ -83,6 +84,7 @@ class FastVlm:
         self._text_config: Any = model.config.text_config
         self._ends = {chatml.special_id(self._tokenizer, token) for token in chatml.END_TOKENS}
         self._choice_ids: Dict[Tuple[str, ...], List[int]] = {}
+        self.best_batch = sizing.USUAL  # pictures at once; measure_batches() finds out
         most = self._text_config.max_position_embeddings - 1
         self._prompts = Prompts(self._tokenizer, checkpoint.image_tokens, most, image_first=image_first)
         self._chosen = optimisations.on(str(model.device))
@@ -135,6 +137,25 @@ class FastVlm:
             if self._fast is not None:
                 self._fast.warm_up(prompt, [self._prompts.asked(one) for one in only])
         return time.monotonic() - began_s
+
+    def measure_batches(self, most: int) -> Dict[int, float]:
+        """Seconds of each picture in batches up to this size, by size; best_batch is one of them from now on. In about
+        two seconds, and on a CPU of the process's own time."""
+        from duck_protection.vlm.torch_errors import mapped_errors
+
+        asked, drawn = self._prompts.asked("Is the road clear?"), np.random.default_rng(0).integers
+        frames = itertools.cycle([  # more than are kept, and made ready as a Batcher's callers do it
+            self.prepare(drawn(0, 255, (480, 640, 3), dtype=np.uint8)) for _ in range(most + 8)
+        ])  # fmt: skip
+
+        def run(size: int) -> None:
+            with mapped_errors():
+                float(self._path.logits(list(itertools.islice(frames, size)), [asked] * size)[1].sum())
+
+        spent = time.process_time if self._checkpoint.model.device.type == "cpu" else time.perf_counter
+        measured = sizing.picture_s(run, most, spent)
+        self.best_batch = sizing.best(measured)
+        return measured
 
     @property
     def _path(self) -> Any:
