@@ -64,7 +64,7 @@ def http_door(settings: EyeSettings) -> Optional[HttpDoor]:
         chosen = ServerSettings(
             settings.http_host, settings.http_port, keys, tuple(settings.http_keyless.split()), drain_s=DRAIN_S,
             deadline_s=settings.max_deadline_s, image_bytes=settings.max_image_bytes,
-            image_pixels=settings.max_image_pixels,
+            image_pixels=settings.max_image_pixels, together=1,  # a robot's verdict waits for one prompt at most
         )  # fmt: skip
         door = HttpDoor(chosen)
     except ImportError as err:

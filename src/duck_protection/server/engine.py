@@ -107,6 +107,8 @@ class Facts:
 class Engine(Protocol):
     """Reading and check() may run in any thread, the rest runs on the model's one thread."""
 
+    together: int  # how many answers begin() takes at once
+
     @property
     def facts(self) -> Facts:
         """What there is to tell about the model."""
@@ -120,8 +122,8 @@ class Engine(Protocol):
         """The same, made ready (a compiled constraint); raises ApiError for what this engine cannot keep."""
         ...
 
-    def begin(self, prompt: Prompt, wanted: Wanted) -> Tuple[Talk, Token]:
-        """A new answer and its first token."""
+    def begin(self, prompts: Sequence[Prompt], wanted: Sequence[Wanted]) -> List[Tuple[Talk, Token]]:
+        """New answers and the first token of each, in one pass for all; when one fails, none has begun."""
         ...
 
     def advance(self, talks: Sequence[Any]) -> List[Token]:

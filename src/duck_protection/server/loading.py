@@ -10,6 +10,7 @@ from duck_protection.server.service import Model
 from duck_protection.server.settings import ServerSettings
 from duck_protection.vlm.base import LoadError, Vlm
 from duck_protection.vlm.batching import Batcher
+from duck_protection.vlm.optimisations import BATCHES
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ def load(choice: ModelChoice, settings: ServerSettings) -> Model:
 
     vlm = FastVlm(choice.model or _duckling(), choice.device, choice.dtype)
     vlm.warm_up()
-    return serve_with(Batcher(vlm, max_queue=settings.queue + 1), vlm, settings)
+    if not settings.max_batch:
+        vlm.measure_batches(BATCHES[-1])
+    return serve_with(Batcher(vlm, settings.max_batch or vlm.best_batch, settings.queue + 1), vlm, settings)
 
 
 def serve_with(batcher: Batcher, vlm: Vlm, settings: ServerSettings) -> Model:
@@ -52,7 +55,7 @@ def serve_with(batcher: Batcher, vlm: Vlm, settings: ServerSettings) -> Model:
 
     assert isinstance(vlm, FastVlm)
     with mapped_errors():
-        return Model(batcher, TorchEngine(vlm, settings.slots, settings.context_tokens))
+        return Model(batcher, TorchEngine(vlm, settings.slots, settings.context_tokens, settings.together))
 
 
 def _scripted(script: str, settings: ServerSettings) -> Model:

@@ -31,6 +31,8 @@ class PlainEngine:
         context_tokens: Words (a rough count of tokens) that prompt and answer may have.
     """
 
+    together = 1
+
     def __init__(self, vlm: Vlm, context_tokens: int) -> None:
         self._vlm = vlm
         self._context = context_tokens
@@ -63,12 +65,13 @@ class PlainEngine:
             raise bad_request(f"{self._vlm.identity.backend} gives no logprobs")
         return wanted
 
-    def begin(self, prompt: Prompt, wanted: Wanted) -> Tuple[_Talk, Token]:
+    def begin(self, prompts: Sequence[Prompt], wanted: Sequence[Wanted]) -> List[Tuple[_Talk, Token]]:
         """A new answer and its first piece."""
         del wanted
+        (prompt,) = prompts
         frame, text = prompt.inner
         talk = _Talk(iter(self._vlm.generate(frame, text, min(MOST_TOKENS, self._context - prompt.tokens))))
-        return talk, _next(talk)
+        return [(talk, _next(talk))]
 
     def advance(self, talks: Sequence[_Talk]) -> List[Token]:
         """The next piece of each."""

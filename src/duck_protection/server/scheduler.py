@@ -128,23 +128,23 @@ class Scheduler:
         while True:
             with self._change:
                 self._change.wait_for(lambda: bool(self._waiting or self._running or self._stopped))
-                job = self._next()
+                jobs = self._next()
                 if self._stopped:
                     break
             try:
-                if job is not None:
-                    self._between(lambda job=job: self._begin(job))
+                if jobs:
+                    self._between(lambda jobs=jobs: self._begin(jobs))
                 elif self._running:
                     self._between(self._advance)
             except Exception as err:  # the model's thread is gone: nobody can be served any more
                 LOG.error("the model's thread failed: %s", err)
                 self._fail_all(unavailable("the model has stopped"))
-                if job is not None:
+                for job in jobs:
                     self._fail(job, unavailable("the model has stopped"))
         self._fail_all(unavailable("the server is stopping"))
 
-    def _next(self) -> Optional[Job]:
-        """The next job to begin, after throwing out who must not wait any longer. Holds the lock."""
+    def _next(self) -> List[Job]:
+        """The next jobs to begin, after throwing out who must not wait any longer. Holds the lock."""
         now_s = time.monotonic()
         for job in list(self._waiting):
             gone = job.cancelled or self._draining or job.ends_s <= now_s
@@ -152,24 +152,31 @@ class Scheduler:
                 self._waiting.remove(job)
                 late = not job.cancelled and not self._draining
                 self._fail(job, unavailable("the deadline passed while waiting" if late else "the server is stopping"))
-        if self._waiting and len(self._running) < self.slots:
-            return self._waiting.pop(0)
-        return None
+        most = min(self.slots - len(self._running), self._engine.together)
+        jobs, self._waiting = self._waiting[:most], self._waiting[most:]
+        return jobs
 
-    def _begin(self, job: Job) -> None:
-        job.begun_s = time.monotonic()
+    def _begin(self, jobs: Sequence[Job]) -> None:
+        """All in one pass; when that fails, each alone, so that nobody fails for another's sake."""
+        begun_s = time.monotonic()
         try:
-            talk, token = self._engine.begin(job.prompt, job.wanted)
+            begun = self._engine.begin([job.prompt for job in jobs], [job.wanted for job in jobs])
         except Exception as err:
-            self._fail(job, _refusal(err))
+            if len(jobs) == 1:
+                self._fail(jobs[0], _refusal(err))
+                return
+            for job in jobs:
+                self._begin([job])
             return
-        job.first_s = job.last_s = time.monotonic()
-        job.ends_s = min(job.ends_s, job.first_s + job.predict_s)
-        self.tallies.prompt(job.prompt.tokens, job.first_s - job.begun_s, job.begun_s - job.queued_s)
-        running = _Running(job, talk)
-        with self._change:
-            self._running.append(running)
-        self._emit(running, token)
+        first_s = time.monotonic()
+        for job, (talk, token) in zip(jobs, begun):
+            job.begun_s, job.first_s, job.last_s = begun_s, first_s, first_s
+            job.ends_s = min(job.ends_s, first_s + job.predict_s)
+            self.tallies.prompt(job.prompt.tokens, (first_s - begun_s) / len(jobs), begun_s - job.queued_s)
+            running = _Running(job, talk)
+            with self._change:
+                self._running.append(running)
+            self._emit(running, token)
 
     def _advance(self) -> None:
         now_s = time.monotonic()

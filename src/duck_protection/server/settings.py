@@ -36,6 +36,8 @@ class ServerSettings:
     origins: Tuple[str, ...] = ()
     alias: str = ""
     slots: int = 4  # answers in the making at once; llama.cpp's default
+    together: int = 4  # prompts read in one pass; each waits for the whole pass, a robot's verdict over ROS too
+    max_batch: int = 0  # pictures of decisions in one pass; 0: what is measured best at start (vlm/sizing.py)
     context_tokens: int = 4096  # per slot: 230 MB of keys and values for the 7B at bfloat16
     queue: int = 32  # answers that may wait: a few for each robot of a class
     deadline_s: float = 60.0  # the longest that one request may take
@@ -50,7 +52,8 @@ class ServerSettings:
     metrics: bool = True
 
     RANGES: ClassVar[RangeTable] = {
-        "port": (0, 65535), "slots": (1, 256), "context_tokens": (64, 1_000_000), "queue": (0, 4096),
+        "port": (0, 65535), "slots": (1, 256), "together": (1, 64), "max_batch": (0, 64),
+        "context_tokens": (64, 1_000_000), "queue": (0, 4096),
         "deadline_s": (0.1, 3600.0), "drain_s": (0.0, 600.0), "body_s": (1.0, 600.0), "body_bytes": (1024, 2**30),
         "image_bytes": (1000, 10**8), "image_pixels": (1000, 10**8), "images": (0, 64), "connections": (4, 65536),
     }  # fmt: skip

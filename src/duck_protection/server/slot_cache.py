@@ -57,10 +57,11 @@ class SlotCache:
         mask = torch.zeros(hidden.shape, dtype=self._keys[0].dtype, device=self._device)
         return positions, mask.masked_fill_(hidden, torch.finfo(mask.dtype).min)
 
-    def close(self) -> None:
-        """The pass is done: its tokens count."""
-        for row in self._rows:
-            self._lengths[row] += self._added
+    def close(self, counts: Sequence[int] = ()) -> None:
+        """The pass is done: its tokens count, or so many of each row's where rows were filled up at the end. What was
+        filled up is written over by what comes next, and nothing sees it before."""
+        for row, count in zip(self._rows, counts or [self._added] * len(self._rows)):
+            self._lengths[row] += count
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """For transformers, which asks before it makes a mask of its own; ours is given, so the answer is unused."""

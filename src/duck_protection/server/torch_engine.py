@@ -44,9 +44,11 @@ class TorchEngine:
     Args:
         slots: Answers in the making at once.
         context_tokens: Longest chat; never more than the model was made for.
+        together: Prompts (and pictures) read in one pass, at most.
     """
 
-    def __init__(self, vlm: FastVlm, slots: int, context_tokens: int) -> None:
+    def __init__(self, vlm: FastVlm, slots: int, context_tokens: int, together: int = 1) -> None:
+        self.together = together
         self._vlm, self._model = vlm, vlm.checkpoint.model
         # A copy, under a lock: tokenizers raise when one thread sets a flag while another encodes.
         self._tokenizer = Tokenizer.from_str(vlm.checkpoint.tokenizer.to_str())
@@ -99,20 +101,19 @@ class TorchEngine:
         return replace(wanted, constraint=Constraint("kept", self._compiler.compile(wanted.constraint)))
 
     @torch.inference_mode()
-    def begin(self, prompt: Prompt, wanted: Wanted) -> Tuple[_Talk, Token]:
-        """A new answer and its first token."""
-        if not self._free:
+    def begin(self, prompts: Sequence[Prompt], wanted: Sequence[Wanted]) -> List[Tuple[_Talk, Token]]:
+        """New answers and the first token of each."""
+        if len(self._free) < len(prompts):
             raise BusyError("no free slot")
-        slot = self._free.pop()
+        slots = [self._free.pop() for _ in prompts]
         try:
             with mapped_errors():
-                logits = self._prefill(slot, prompt.inner)
-            if wanted.constraint is not None:
-                wanted = replace(wanted, constraint=Constraint("kept", wanted.constraint.content.copy()))
-            talk = _Talk(slot, sampling.Sampler(wanted.sampling, self._bias(wanted)), wanted)
-            return talk, self._token(talk, logits[0])
+                logits = self._prefill(slots, [prompt.inner for prompt in prompts])
+            talks = [self._talk(*pair) for pair in zip(slots, wanted)]
+            return [(talk, self._token(talk, row)) for talk, row in zip(talks, logits)]
         except BaseException:
-            self._release(slot)
+            for slot in slots:
+                self._release(slot)
             raise
 
     @torch.inference_mode()
@@ -120,7 +121,8 @@ class TorchEngine:
         """The next token of each, from one pass."""
         with mapped_errors():
             ids = torch.tensor([[talk.last] for talk in talks], device=self._model.device)
-            logits = self._pass([talk.slot for talk in talks], self._model.get_input_embeddings()(ids))
+            embedded = self._model.get_input_embeddings()(ids)
+            logits = self._pass([talk.slot for talk in talks], embedded, [1] * len(talks))
         return [self._token(talk, row) for talk, row in zip(talks, logits)]
 
     def end(self, talk: _Talk) -> None:
@@ -131,15 +133,29 @@ class TorchEngine:
         self._cache.clear(slot)
         self._free.append(slot)
 
-    def _prefill(self, slot: int, chat: chat_prompt.ChatIds) -> np.ndarray:
-        embedded = self._model.get_input_embeddings()(torch.tensor([chat.ids], device=self._model.device))
-        if chat.pictures:
-            for start, feature in zip(chat.starts, self._vlm.see(chat.pictures)):
-                embedded[0, start : start + len(feature)] = feature.to(embedded.dtype)
-        return self._pass([slot], embedded)
+    def _talk(self, slot: int, wanted: Wanted) -> _Talk:
+        if wanted.constraint is not None:
+            wanted = replace(wanted, constraint=Constraint("kept", wanted.constraint.content.copy()))
+        return _Talk(slot, sampling.Sampler(wanted.sampling, self._bias(wanted)), wanted)
 
-    def _pass(self, slots: Sequence[int], embedded: torch.Tensor) -> np.ndarray:
-        """Logits after the last token of each, float32, (slots, vocabulary)."""
+    def _prefill(self, slots: Sequence[int], chats: Sequence[chat_prompt.ChatIds]) -> np.ndarray:
+        """Shorter chats are filled up at the end, where causal attention keeps that from mattering."""
+        counts = [len(chat.ids) for chat in chats]
+        ids = torch.zeros((len(chats), max(counts)), dtype=torch.long)
+        for row, chat in zip(ids, chats):
+            row[: len(chat.ids)] = torch.tensor(chat.ids)
+        embedded = self._model.get_input_embeddings()(ids.to(self._model.device))
+        places = [(row, start) for row, chat in enumerate(chats) for start in chat.starts]
+        pictures = [picture for chat in chats for picture in chat.pictures]
+        for first in range(0, len(pictures), self.together):
+            seen = self._vlm.see(pictures[first : first + self.together])
+            for (row, start), feature in zip(places[first:], seen):
+                embedded[row, start : start + len(feature)] = feature.to(embedded.dtype)
+        return self._pass(slots, embedded, counts)
+
+    def _pass(self, slots: Sequence[int], embedded: torch.Tensor, counts: Sequence[int]) -> np.ndarray:
+        """Logits after the last token of each, float32, (slots, vocabulary). counts: tokens of each row, the rest is
+        filling."""
         positions, visible = self._cache.open(slots, embedded.shape[1])
         out = self._model.model.language_model(
             inputs_embeds=embedded,
@@ -148,8 +164,9 @@ class TorchEngine:
             past_key_values=self._cache,
             use_cache=True,
         )
-        logits = self._model.lm_head(out.last_hidden_state[:, -1]).float().cpu().numpy()
-        self._cache.close()
+        last = out.last_hidden_state[range(len(counts)), [count - 1 for count in counts]]
+        logits = self._model.lm_head(last).float().cpu().numpy()
+        self._cache.close(counts)
         return np.asarray(logits)
 
     def _token(self, talk: _Talk, logits: np.ndarray) -> Token:
