@@ -217,5 +217,5 @@ FAULTS: List[Fault] = [
     _fault("camera goes over to raw pictures", LOST, bent(other_topic)),
     _fault("raw: camera silent", LOST, bent(silent), "raw camera"),
     _fault("raw: unknown encoding", LOST, raw(encoding="bayer_rggb8"), "raw camera"),
-    _fault("raw: sizes that do not fit", LOST, raw(height=241), "raw camera", quarter=True),
+    _fault("raw: sizes that do not fit", LOST, raw(height=241), "raw camera"),
 ]
