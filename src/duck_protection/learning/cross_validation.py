@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
 from duck_protection.learning import card, evaluation, finetune, photographs
 from duck_protection.learning.dataset import FrameSet, load
-from duck_protection.learning.evaluation import Data, Measured
+from duck_protection.learning.evaluation import Chosen, Data, Measured
+from duck_protection.learning.scores import Count
+from duck_protection.learning.sources import folder_and_split
 from duck_protection.question import Question
 from duck_protection.recording.results import envelope, write_json
 
@@ -25,16 +27,18 @@ def cross_validate(args: argparse.Namespace, question: Question) -> None:
     """Tune without each robot in turn; print and write what each saw on the robot held out.
 
     Raises:
-        ValueError: Fewer than two robots.
+        ValueError: No photographs, or of fewer than two robots.
     """
-    folder, _, split = args.photographs.partition(":")
-    robots = sorted({label["robot"] for label in photographs.scored(Path(folder), split).labels if "robot" in label})
+    if not args.photographs:
+        raise ValueError("--cross-validate holds out robots of --photographs")
+    folder, split = folder_and_split(args.photographs)
+    robots = sorted({label["robot"] for label in photographs.scored(folder, split).labels if "robot" in label})
     if len(robots) < 2:
         raise ValueError(f"cross-validation holds out robots; {args.photographs} names {len(robots)}")
     folds: List[Dict[str, Any]] = []
     for robot in robots:
         others = [one for one in robots if one != robot]
-        measured, chosen = _fold(args, question, Path(folder), split, others, robot)
+        measured, chosen = _fold(args, question, folder, split, others, robot)
         folds.append({"robot": robot, "trained_on": others, "thresholds": chosen.entry, **measured.plain()})
         print(_row(robot, folds[-1]["counts"]))
     total = {key: _together([fold["counts"][key] for fold in folds]) for key in KEYS}
@@ -44,7 +48,7 @@ def cross_validate(args: argparse.Namespace, question: Question) -> None:
 
 def _fold(
     args: argparse.Namespace, question: Question, folder: Path, split: str, others: List[str], robot: str
-) -> Any:
+) -> Tuple[Measured, Chosen]:
     from duck_protection.vlm.fastvlm import FastVlm
 
     fold = argparse.Namespace(**{**vars(args), "work": args.work / robot})
@@ -61,8 +65,7 @@ def _fold(
     chosen = evaluation.choose(vlm, kept, question, args.forgive)
     held = photographs.scored(folder, split, [robot])
     data = Data(robot, held, np.arange(len(held.files)).tolist())
-    measured: Measured = evaluation.measure(vlm, data, question, chosen.thresholds)
-    return measured, chosen
+    return evaluation.measure(vlm, data, question, chosen.thresholds), chosen
 
 
 def _some(frames: FrameSet, most: int = 1000) -> List[int]:
@@ -71,8 +74,6 @@ def _some(frames: FrameSet, most: int = 1000) -> List[int]:
 
 
 def _together(counts: List[Dict[str, Any]]) -> Dict[str, Any]:
-    from duck_protection.learning.scores import Count
-
     return Count(sum(one["hits"] for one in counts), sum(one["of"] for one in counts)).plain()
 
 

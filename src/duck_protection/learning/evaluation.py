@@ -43,10 +43,10 @@ class Data:
         Raises:
             FileNotFoundError, ValueError: As sources.open_data().
         """
-        folder, _, split = named.partition(":") if not Path(named).is_dir() else (named, "", "")
-        frames = sources.open_data(Path(folder), split, taught=kept_back)
+        folder, split = sources.folder_and_split(named)
+        frames = sources.open_data(folder, split, taught=kept_back)
         numbers = frames.validation() if kept_back else np.arange(len(frames.files))
-        shown = Path(folder).resolve().name + (f":{split}" if split else "")
+        shown = folder.resolve().name + (f":{split}" if split else "")
         return cls(shown, frames, numbers.tolist())
 
     def halves(self) -> List[Data]:

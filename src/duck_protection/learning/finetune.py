@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import torch
 import yaml
@@ -25,6 +25,7 @@ import yaml
 from duck_protection.learning import card, photographs
 from duck_protection.learning.dataset import FrameSet, load
 from duck_protection.learning.shipping import save_model, save_state
+from duck_protection.learning.sources import folder_and_split
 from duck_protection.learning.training import Plan
 from duck_protection.learning.tuning import How, Tuning
 from duck_protection.learning.tuning_batches import TuningBatches
@@ -103,13 +104,7 @@ def _told(seen: Optional[FrameSet]) -> str:
     return f"rendered frames and {len(seen.training())} photographs (robots {', '.join(robots)})"
 
 
-def open_photographs(named: str, robots: Sequence[str] = ()) -> FrameSet:
-    """FOLDER or FOLDER:SPLIT."""
-    folder, _, split = named.partition(":") if not Path(named).is_dir() else (named, "", "")
-    return photographs.taught(Path(folder), split, robots)
-
-
-def start(args: argparse.Namespace, question: Question, seen: Optional[FrameSet]) -> Any:
+def start(args: argparse.Namespace, question: Question, seen: Optional[FrameSet]) -> Tuple[Checkpoint, Tuning]:
     """A fresh checkpoint and a tuning of it."""
     whole = not args.lora
     checkpoint = load_checkpoint(args.start_from, args.device, "float32" if whole else "auto")
@@ -133,7 +128,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
             cross_validate(args, question)
             return 0
-        seen = open_photographs(args.photographs, args.robots) if args.photographs else None
+        seen = photographs.taught(*folder_and_split(args.photographs), args.robots) if args.photographs else None
         checkpoint, tuning = start(args, question, seen)
         tune(tuning, args.work, args.resume)
         tuning.save_adapters(args.work / "adapters")

@@ -5,13 +5,19 @@ Promise: the kind is read from the labels, not from the folder's name; only fram
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
 from duck_protection.learning import dataset, photographs
 from duck_protection.learning.dataset import FrameSet
 from duck_protection.verdict import Level
+
+
+def folder_and_split(named: str) -> Tuple[Path, str]:
+    """A data set as people name it: "FOLDER", or "FOLDER:SPLIT" for one split of it."""
+    folder, _, split = named.partition(":") if not Path(named).is_dir() else (named, "", "")
+    return Path(folder), split
 
 
 def open_data(folder: Path, split: str = "", taught: bool = False) -> FrameSet:
