@@ -115,6 +115,9 @@ def test_weak_numbers_are_called_so(folder: Path) -> None:
     told = evaluation_page.notes(found(folder))
     assert any("rendered has only 8 frames that deserve STOP" in note for note in told)
     assert any("SLOW is as right as STOP" in note for note in told)
+    creeping = found(folder)
+    creeping["sets"][1]["confusion"][0] = [0, 0, 4, 0]
+    assert any("only 0 of 4 frames without danger are judged CLEAR" in note for note in evaluation_page.notes(creeping))
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])

@@ -23,6 +23,7 @@ EYES = ("labels by eye tell a duck in the lane from none and no more. SLOW is as
         "CLEAR for the other; distances are projected, approximately.")  # fmt: skip
 NAME, WIDTHS = 26, (16, 17, 10, 12, 12)  # columns of the terminal
 CREEPING = 0.99  # clear_at
+LEAST_CLEAR = 0.2  # of the frames without danger: a robot that is told CLEAR less often gets nowhere
 FEW = 60  # frames that deserve STOP: fewer, and not even a clean record shows a miss rate below 5 %
 
 
@@ -94,6 +95,10 @@ def notes(found: Mapping[str, Any]) -> List[str]:
             told.append(f"{one['name']} has only {stops} frames that deserve STOP: read the intervals.")
         if one["kind"] == "photographs":
             told.append(f"{one['name']}: {EYES}")
+        safe, judged_clear = sum(one["confusion"][0]), one["confusion"][0][1]
+        if safe and judged_clear < safe * LEAST_CLEAR:
+            share = f"{judged_clear} of {safe} frames without danger are judged CLEAR"
+            told.append(f"{one['name']}: only {share}. Dangers are seen because nearly everything is SLOW.")
     given_up = found["thresholds"].get("forgiven", 0.0)
     if given_up:
         told.append(f"The thresholds gave up {100 * given_up:g} % of the STOPs that they were chosen on.")
