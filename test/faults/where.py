@@ -20,8 +20,8 @@ def missing(bed: str) -> str:
     """Why the bed cannot stand on this machine; empty when it can."""
     if bed in ("two machines", "paced"):
         return _no_namespaces()
-    if bed == "small disk" and os.geteuid() != 0:
-        return "mounting a small disk needs root"
+    if bed == "small disk":
+        return _no_mounts()
     if bed == "two clocks" and shutil.which("gcc") is None:
         return "there is no gcc to build the clocks with"
     return ""
@@ -31,6 +31,16 @@ def missing(bed: str) -> str:
 def _no_namespaces() -> str:
     if os.geteuid() != 0:
         return "network namespaces need root"
+    if shutil.which("ip") is None:
+        return "there is no ip (iproute2) to make networks with"
     script = "ip tuntap add dev wire0 mode tap"
     done = subprocess.run(["unshare", "-n", "sh", "-c", script], capture_output=True, check=False)
     return "" if done.returncode == 0 else "this kernel gives no network namespaces with taps"
+
+
+@lru_cache(maxsize=1)
+def _no_mounts() -> str:
+    if os.geteuid() != 0:
+        return "mounting a small disk needs root"
+    done = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)  # not in a plain chroot, for one
+    return "" if done.returncode == 0 else "no mounts of one's own can be had here"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import unittest
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional
 
 import numpy as np
 import rospy
 import rostest
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import bench
@@ -70,6 +70,23 @@ class Raw(unittest.TestCase):
         padded = self.rng.integers(0, 255, (HEIGHT, WIDTH * 3 + 10)).astype(np.uint8)
         self.assertEqual(self.verdict_of(padded, "rgb8", width=WIDTH).level, DuckVerdict.CLEAR)
         np.testing.assert_array_equal(self.seen, padded[:, : WIDTH * 3].reshape(HEIGHT, WIDTH, 3))
+
+    def test_who_looks_sees_raw_pictures_as_jpegs(self) -> None:
+        looked: List[CompressedImage] = []
+        seen = rospy.Subscriber("duck_protection_node/seen/image/compressed", CompressedImage, looked.append)
+        self.addCleanup(seen.unregister)
+        seconds_until(lambda: seen.get_num_connections() > 0, 5.0, "the protection passes pictures on")
+        flat = np.full((HEIGHT, WIDTH, 3), (200, 120, 40), np.uint8)
+
+        def shown() -> bool:
+            flat[0, 0] += 1  # a repeated picture is no evidence; and the connection may not yet be the publisher's
+            self.verdict_of(flat, "rgb8")
+            return bool(looked)
+
+        seconds_until(shown, 10.0, "a picture is passed on")
+        picture = decode(looked[-1].data)
+        self.assertEqual((looked[-1].format, picture.shape), ("jpeg", flat.shape))
+        self.assertLess(np.abs(picture[8:, 8:].astype(int) - flat[8:, 8:]).max(), 12)
 
     @undisturbed
     def test_what_we_do_not_read_is_unknown_and_the_node_lives(self) -> None:

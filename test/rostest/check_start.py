@@ -113,6 +113,8 @@ class Start(unittest.TestCase):
         node = subprocess.Popen(executable("watchdog_node", "__name:=listening"))
         try:
             seconds_until(lambda: pid_of("/listening") is not None, 20, "the node")
+            # the XML-RPC server's and TCPROS's; the second comes a moment after the node's name is known
+            seconds_until(lambda: len(listens(node.pid)) >= 2, 10, "both of its sockets")
             self.assertEqual(listens(node.pid), ["127.0.0.1"] * 2)
         finally:
             node.terminate()

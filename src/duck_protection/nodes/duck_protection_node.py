@@ -40,6 +40,7 @@ from duck_protection.nodes.messages import Frame
 from duck_protection.nodes.people import AskDesk, CheckDesk, Manners
 from duck_protection.nodes.protection_diagnostics import Diagnostics
 from duck_protection.nodes.ros_node import every, run_node
+from duck_protection.nodes.seen_picture import SeenPicture
 from duck_protection.nodes.speaking import Voice
 from duck_protection.question import Question, questions_from
 from duck_protection.settings import RangeTable, SettingsError, check_ranges, settings_from
@@ -119,7 +120,7 @@ class DuckProtectionNode:
         CheckDesk(self._frames, court, questions, question, manners)
         AskDesk(self._frames, manners)
         Diagnostics(self._frames, self._voice, self._tally)
-        self._seen = rospy.Publisher("~seen/image/compressed", CompressedImage, queue_size=1, tcp_nodelay=True)
+        self._seen = SeenPicture(settings.raw)
         self._worker.start()
         self._listen(settings.raw)
 
@@ -141,16 +142,7 @@ class DuckProtectionNode:
         self._watch.came(frame.arrival.mono_s)
         self._tally.note("frame", frame.arrival.mono_s)
         self._frames.put(frame)  # it wakes the worker, who then waits for this thread only while somebody looks
-        if isinstance(message, CompressedImage) and self._seen.get_num_connections():
-            self._pass_on(frame)
-
-    def _pass_on(self, frame: Frame) -> None:
-        message = frame.message
-        try:
-            self._seen.publish(CompressedImage(header=frame.header, format=message.format, data=message.data))
-        except rospy.ROSException:
-            if not rospy.is_shutdown():  # the topic closes before the threads end
-                raise
+        self._seen.show(frame)
 
 
 def loaded(path: str, standard: str) -> Any:
