@@ -97,7 +97,8 @@ def render(folder: Path) -> None:
     from duck_protection.simulation.look import DEMO
     from duck_protection.simulation.scene import Scene
     from duck_protection.simulation.sensor import Sensor, encode, expose
-    from duck_protection.simulation.town import BUMPER_M, town_named
+    from duck_protection.simulation.town import BUMPER_M
+    from duck_protection.simulation.towns import town_named
 
     town = town_named("l_loop")
     path, scene, eye, noise = town.path(), Scene(town, DEMO), Eye(), np.random.default_rng(5)

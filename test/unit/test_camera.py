@@ -14,7 +14,8 @@ from duck_protection.simulation.camera import COUNTED_PX, Eye, Mount, project
 from duck_protection.simulation.look import Light, Look, random_look
 from duck_protection.simulation.scene import Scene
 from duck_protection.simulation.sensor import LEAST_NOISE, Sensor, encode, expose, random_sensor
-from duck_protection.simulation.town import BUMPER_M, LanePath, town_named
+from duck_protection.simulation.town import BUMPER_M, LanePath
+from duck_protection.simulation.towns import town_named
 
 TOWN = town_named("s_loop")
 PLAIN = Look(clutter=0, light=Light(shadows=False, ambient=0.5))

@@ -11,7 +11,6 @@ import pytest
 
 from duck_protection.simulation.crossings import (
     LENGTH_TILES,
-    crossings_named,
     random_crossings,
     ways_out,
     with_crossings,
@@ -21,6 +20,7 @@ from duck_protection.simulation.look import DEMO
 from duck_protection.simulation.paint import TILE_PX, Paint, crossing_tile
 from duck_protection.simulation.photographer import Photographer
 from duck_protection.simulation.town import TILE_M, Town
+from duck_protection.simulation.towns import town_named
 
 TOWNS = [random_crossings(seed) for seed in range(60)]
 
@@ -75,10 +75,11 @@ def test_a_crossing_has_a_red_line_for_every_way_in_and_no_yellow(ways: int) -> 
     assert not ((tile[..., 0] > 120) & (tile[..., 1] > 90) & (tile[..., 2] < 60)).any()
 
 
-def test_names_of_other_towns_are_left_to_others() -> None:
-    assert crossings_named("l_loop") is None
-    assert crossings_named("crossings:x") is None
-    assert crossings_named("crossings:3") == random_crossings(3)
+def test_a_town_with_crossings_has_a_name_and_a_wrong_name_lists_what_there_is() -> None:
+    assert town_named("crossings:3") == random_crossings(3)
+    for wrong in ("crossings:x", "crossings", "nowhere:1"):
+        with pytest.raises(ValueError, match="crossings:SEED"):
+            town_named(wrong)
 
 
 def test_a_crossing_is_seen_by_the_camera() -> None:

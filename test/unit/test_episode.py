@@ -11,7 +11,8 @@ from duck_protection.corridor import DEFAULT, along_path
 from duck_protection.lane_control import Gains, LaneController, LanePose
 from duck_protection.simulation.episode import Episode, TownWorld, Truth
 from duck_protection.simulation.flock import LIFTED_AFTER_S, Part
-from duck_protection.simulation.town import BUMPER_M, town_named
+from duck_protection.simulation.town import BUMPER_M
+from duck_protection.simulation.towns import town_named
 from duck_protection.verdict import Level
 
 STEP_S = 0.04

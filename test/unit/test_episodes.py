@@ -150,3 +150,13 @@ def test_a_programme_waits_for_the_first_command_then_plays_its_stages_and_adds_
     assert jpeg[:2] == b"\xff\xd8"
     assert truth.travelled_m > 1.0
 
+
+def test_a_stage_that_has_ended_counts_once_in_whatever_is_seen_around_the_change() -> None:
+    programme = Programme([stage_of(1, "static"), stage_of(2, "static"), stage_of(4, "none")], seconds=1.0)
+    met = [programme.truth().ducks_met]
+    for _ in range(200):
+        programme.command(0.05, 0.0)
+        programme.step(0.02)
+        met.append(programme.truth().ducks_met)
+    assert (met[0], met[-1]) == (0, 2)
+    assert met == sorted(met)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from duck_protection.corridor import along_path, nearest_in_path_m, true_level
 from duck_protection.simulation.robot import DELAY_S, Robot, Touch
-from duck_protection.simulation.town import BUMPER_M, CORNERS, TILE_M, Pose, Town, random_town, town_named
+from duck_protection.simulation.town import BUMPER_M, TILE_M, Pose, Town, random_town
+from duck_protection.simulation.towns import CORNERS, town_named
 from duck_protection.verdict import Level
 
 NAMES = [*CORNERS, *(name + "_reversed" for name in CORNERS), *(f"random:{seed}" for seed in range(8))]

@@ -45,7 +45,7 @@ SLOW_MODEL = Timing(model_s=0.30, limits=Limits(max_age_s=0.80))  # two model ti
 
 @dataclass
 class Outcome:
-    """What happened. closest_m: bumper to a duck in the way; judged, wrong and the rest count frames; a frame's truth
+    """What happened. closest_m: bumper to a duck in the way; judged and the last two count frames; a frame's truth
     counts every duck, whether visible or not."""
 
     hits: int = 0
@@ -53,7 +53,6 @@ class Outcome:
     closest_m: float = float("inf")
     travelled_m: float = 0.0
     judged: int = 0
-    wrong: int = 0
     false_stops: int = 0  # frames judged STOP that deserved CLEAR
     stop_judged_clear: int = 0
 
@@ -121,7 +120,6 @@ class Drive:
         truth, out = self.episode.truth(moment).level, self.outcome
         out.judged += 1
         self.stamps_s.append(stamp_s)
-        out.wrong += level is not truth
         out.false_stops += level is Level.STOP and truth is Level.CLEAR
         out.stop_judged_clear += level is Level.CLEAR and truth is Level.STOP
 

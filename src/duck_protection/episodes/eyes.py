@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
+import torch
+import torchvision  # noqa: F401  before any OpenGL: its triton brings LLVM, and a process that has Mesa's already dies
 import yaml
 
 from duck_protection.frames import decode
@@ -19,6 +21,7 @@ from duck_protection.simulation.episode import Episode, Moment
 from duck_protection.simulation.staging import Stage
 from duck_protection.thresholds import book_from
 from duck_protection.verdict import Judgement, Level, Reply, Thresholds, judge
+from duck_protection.vlm.fastvlm import FastVlm
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,10 +61,6 @@ def engine(model: str) -> Tuple[Any, Question, Thresholds]:
     Raises:
         ValueError: There is no threshold record for this model: it would stand in every drive.
     """
-    import torch
-
-    from duck_protection.vlm.fastvlm import FastVlm
-
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2) if torch.cuda.is_available() else 1)
     config = ROOT / "config"
     question = questions_from(yaml.safe_load((config / "questions.yaml").read_text()))["road"]

@@ -5,8 +5,6 @@ verdict only, a few times a second.
 """
 from __future__ import annotations
 
-import threading
-import time
 from typing import Tuple
 
 import rospy
@@ -16,6 +14,7 @@ from duck_protection.frames import FrameError, decode
 from duck_protection.msg import DuckVerdict
 from duck_protection.nodes import messages
 from duck_protection.nodes.messages import Frame
+from duck_protection.nodes.newest import show_newest
 from duck_protection.question import Question
 from duck_protection.slot import Slot
 from duck_protection.verdict import Level
@@ -26,27 +25,19 @@ class DebugPicture:
 
     def __init__(self, question: Question, rate_hz: float) -> None:
         self._question = question
-        self._period_s = 1 / rate_hz
         self._slot: Slot[Tuple[Frame, DuckVerdict]] = Slot()
         self._publisher = rospy.Publisher("~debug/image/compressed", CompressedImage, queue_size=1)
-        threading.Thread(target=self._run, name="debug picture", daemon=True).start()
+        show_newest(self._slot, self._draw, rate_hz, "debug picture")
 
     def show(self, frame: Frame, verdict: DuckVerdict) -> None:
         """Hands a judged frame over, if somebody looks."""
         if self._publisher.get_num_connections() > 0:
             self._slot.put((frame, verdict))
 
-    def _run(self) -> None:
-        while not rospy.is_shutdown():
-            taken = self._slot.take()
-            if taken is None:
-                return
-            self._draw(*taken)
-            time.sleep(self._period_s)  # a rate limit, nothing waits for it
-
-    def _draw(self, frame: Frame, verdict: DuckVerdict) -> None:
+    def _draw(self, judged: Tuple[Frame, DuckVerdict]) -> None:
         from duck_protection.recording import overlay  # needs fonts and icons; only for those who look
 
+        frame, verdict = judged
         try:
             rgb = decode(messages.picture_of(frame).data)
         except FrameError:

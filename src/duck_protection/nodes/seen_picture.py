@@ -5,15 +5,13 @@ thread of its own, the newest only and at most RAW_HZ times a second, so that no
 """
 from __future__ import annotations
 
-import threading
-import time
-
 import rospy
 from sensor_msgs.msg import CompressedImage
 
 from duck_protection.frames import FrameError, decode
 from duck_protection.nodes import messages
 from duck_protection.nodes.messages import Frame
+from duck_protection.nodes.newest import show_newest
 from duck_protection.slot import Slot
 
 RAW_HZ = 10.0  # what the operator's page shows; 3 ms of encoding each
@@ -26,7 +24,7 @@ class SeenPicture:
         self._publisher = rospy.Publisher("~seen/image/compressed", CompressedImage, queue_size=1, tcp_nodelay=True)
         self._raw: Slot[Frame] = Slot()
         if raw:
-            threading.Thread(target=self._run, name="seen picture", daemon=True).start()
+            show_newest(self._raw, self._encode, RAW_HZ, "seen picture")
 
     def show(self, frame: Frame) -> None:
         """Takes a frame as it came, if somebody looks."""
@@ -38,17 +36,12 @@ class SeenPicture:
         else:
             self._raw.put(frame)
 
-    def _run(self) -> None:
-        while not rospy.is_shutdown():
-            frame = self._raw.take()
-            if frame is None:
-                return
-            try:
-                picture = decode(messages.picture_of(frame).data)
-            except FrameError:
-                continue  # its verdict says what is wrong with it
-            self._say(messages.jpeg_message(picture, frame.header))
-            time.sleep(1 / RAW_HZ)  # a rate limit, nothing waits for it
+    def _encode(self, frame: Frame) -> None:
+        try:
+            picture = decode(messages.picture_of(frame).data)
+        except FrameError:
+            return  # its verdict says what is wrong with it
+        self._say(messages.jpeg_message(picture, frame.header))
 
     def _say(self, message: CompressedImage) -> None:
         try:

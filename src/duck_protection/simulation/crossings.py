@@ -8,7 +8,7 @@ after them.
 from __future__ import annotations
 
 import math
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Set, Tuple
 
 import numpy as np
 
@@ -27,16 +27,10 @@ def random_crossings(seed: int, most: int = 3) -> Town:
             return town
 
 
-def crossings_named(name: str) -> Optional[Town]:
-    """The town of a name like "crossings:SEED", or None: the name is another kind's."""
-    kind, _, seed = name.partition(":")
-    return random_crossings(int(seed)) if kind == "crossings" and seed.isdigit() else None
-
-
 def with_crossings(town: Town, count: int, rng: np.random.Generator) -> Town:
     """The town with up to count side roads; two of them may meet in one four-way crossing."""
     taken: Set[Cell] = set(town.cells)
-    crossings: Dict[Cell, int] = {}
+    crossings: Set[Cell] = set()
     roads: List[Tuple[Cell, ...]] = []
     sides = _sides(town)
     for here, away in (sides[i] for i in rng.permutation(len(sides))):
@@ -45,7 +39,7 @@ def with_crossings(town: Town, count: int, rng: np.random.Generator) -> Town:
         if len(roads) < count and not near and not any(_touches(cell, here, taken) for cell in road):
             roads.append(road)
             taken.update(road)
-            crossings[here] = crossings.get(here, 0) + 1
+            crossings.add(here)
     return Town(town.name, town.cells, tuple(roads))
 
 

@@ -20,11 +20,11 @@ from typing import Optional, Tuple
 import numpy as np
 
 from duck_protection.corridor import nearest_in_path_m, true_level
-from duck_protection.simulation.crossings import crossings_named
 from duck_protection.simulation.flock import Flock, Score
 from duck_protection.simulation.look import DEMO, Look
 from duck_protection.simulation.robot import Robot
-from duck_protection.simulation.town import BUMPER_M, LanePath, LanePose, Pose, Town, town_named
+from duck_protection.simulation.town import BUMPER_M, LanePath, LanePose, Pose, Town
+from duck_protection.simulation.towns import town_named
 from duck_protection.verdict import Level
 
 DUCKS = 22
@@ -133,7 +133,7 @@ class TownWorld:
 
     Args:
         seed: Of the ducks' script, the clutter and the sensor's noise.
-        town: A name that town_named() knows, or "crossings:SEED".
+        town: A name that town_named() knows.
         look: What the town looks like; by default the one people are shown.
 
     Raises:
@@ -145,7 +145,7 @@ class TownWorld:
     ) -> None:
         from duck_protection.simulation.photographer import Photographer
 
-        shape = crossings_named(town) or town_named(town)
+        shape = town_named(town)
         self._camera = Photographer(shape, look or replace(DEMO, seed=seed), DUCKS, seed)
         self.lens = self._camera.lens
         self.episode = Episode(shape, self._camera.duck_widths_m, seed, duck_every_s=duck_every_s)

@@ -41,6 +41,10 @@ class Look:
     clutter: int = 16  # houses, boxes, trees, signs
     gloss: float = 0.4
 
+    def duck_width_m(self, number: int) -> float:
+        """Of the duck with this number: the widths take turns."""
+        return self.duck_widths_m[number % len(self.duck_widths_m)]
+
 
 DEMO = Look(
     seed=5,

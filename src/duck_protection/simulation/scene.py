@@ -44,7 +44,7 @@ class Scene:
         _add_meshes(spec, look)
         _lay_tiles(spec, town)
         furnish(spec, town, look, rng)
-        self.duck_width_m = [look.duck_widths_m[i % len(look.duck_widths_m)] for i in range(ducks)]
+        self.duck_width_m = [look.duck_width_m(i) for i in range(ducks)]
         for i in range(ducks):
             _add_duck(spec, look, i)
         for kind, count, build in (("yellow", yellow, add_yellow_thing), ("robot", robots, add_robot)):
@@ -169,7 +169,7 @@ def _add_duck(spec: Any, look: Look, i: int) -> None:
     body = spec.worldbody.add_body(name=f"duck{i}", mocap=True, pos=list(HIDDEN))
     ghost(body, mujoco.mjtGeom.mjGEOM_MESH, [0, 0, 0], name=f"duck{i}", meshname=f"duck{i % len(look.duck_widths_m)}",
           material=f"duck{i % len(look.duck_colours)}")
-    width = look.duck_widths_m[i % len(look.duck_widths_m)]
+    width = look.duck_width_m(i)
     for grow in () if look.light.shadows else (0.48, 0.60):  # a cheap soft shadow: cast ones double a frame's time
         ghost(body, mujoco.mjtGeom.mjGEOM_CYLINDER, [width * grow, 0.0004, 0], pos=[0, 0, 0.001 + 0.001 * grow],
               rgba=[0, 0, 0, 0.3])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 import numpy as np
 
 from duck_protection.simulation.crossings import random_crossings
-from duck_protection.simulation.episode import Episode
+from duck_protection.simulation.episode import DUCKS, Episode
 from duck_protection.simulation.flock import (
     LEFT_GOAL_M,
     RIGHT_GOAL_M,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 KINDS = ("static", "crossing", "curve", "beside", "none")
 LIGHTS = ("bright", "dark", "blurred", "coloured")
-DUCKS = 22
 STANDS_AHEAD_M = (0.55, 0.80)  # from the bumper at the start: in sight, and reached within eight seconds at SLOW
 CROSSES_AHEAD_M = (0.60, 1.20)
 TRIGGER_M = (0.30, 0.70)  # it sets off when the bumper is this near: late
@@ -67,8 +66,7 @@ class Stage:
         return Photographer(self.town, self.look, DUCKS, self.seed, blurred=self.light == "blurred")
 
     def _widths(self) -> Tuple[float, ...]:
-        widths = self.look.duck_widths_m
-        return tuple(widths[number % len(widths)] for number in range(DUCKS))
+        return tuple(self.look.duck_width_m(number) for number in range(DUCKS))
 
 
 class _Cast(Flock):
@@ -98,7 +96,7 @@ def stage_of(seed: int, kind: str) -> Stage:
     look = _lit(light, random_look(int(rng.integers(2**31))), rng)
     town = (random_crossings if rng.random() < 0.4 else random_town)(int(rng.integers(2**31)))
     path = town.path()
-    start, duck = _plot(path, kind, look.duck_widths_m[0] / 2, rng)
+    start, duck = _plot(path, kind, look.duck_width_m(0) / 2, rng)
     return Stage(seed, kind, light, town, look, start, duck, watchers=kind != "none")
 
 

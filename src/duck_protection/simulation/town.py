@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
@@ -184,36 +184,12 @@ class Town:
         return min(columns), max(columns), min(rows), max(rows)
 
 
-CORNERS: Dict[str, List[Cell]] = {
-    "ring": [(0, 0), (4, 0), (4, 2), (0, 2)],
-    "l_loop": [(0, 0), (4, 0), (4, 2), (2, 2), (2, 4), (0, 4)],
-    "u_loop": [(0, 0), (6, 0), (6, 4), (4, 4), (4, 2), (2, 2), (2, 4), (0, 4)],
-    "s_loop": [(0, 0), (4, 0), (4, 2), (6, 2), (6, 5), (2, 5), (2, 3), (0, 3)],
-}
-
-
-def town_named(name: str) -> Town:
-    """A town by name: one of CORNERS, with "_reversed" for the other way round, or "random:SEED".
-
-    Raises:
-        ValueError: No such town; the message lists the names.
-    """
-    if name.startswith("random:"):
-        return random_town(int(name.split(":", 1)[1]))
-    base = name[: -len("_reversed")] if name.endswith("_reversed") else name
-    if base not in CORNERS:
-        known = ", ".join(sorted(CORNERS))
-        raise ValueError(f"no town {name!r}; known: {known}, each also _reversed, random:SEED, crossings:SEED")
-    town = Town(base, tuple(_cells_between(CORNERS[base])))
-    return town if base == name else town.reverse()
-
-
 def random_town(seed: int, bumps: int = 3, size: int = 7) -> Town:
     """A loop grown from a rectangle by pushing edges outwards: left and right curves, either direction."""
     rng = np.random.default_rng([seed, 7])
     w, h = int(rng.integers(2, 5)), int(rng.integers(1, 4))
     x0, y0 = int(rng.integers(0, size - w)), int(rng.integers(0, size - h))
-    cells = _cells_between([(x0, y0), (x0 + w, y0), (x0 + w, y0 + h), (x0, y0 + h)])
+    cells = cells_between([(x0, y0), (x0 + w, y0), (x0 + w, y0 + h), (x0, y0 + h)])
     for _ in range(int(rng.integers(0, bumps + 1)) * 4):
         cells = _pushed(cells, int(rng.integers(len(cells))), size)
     return Town(f"random:{seed}", tuple(cells if rng.random() < 0.5 else cells[::-1]))
@@ -229,7 +205,8 @@ def _pushed(cells: List[Cell], i: int, size: int) -> List[Cell]:
     return cells[: i + 1] + new + cells[i + 1 :]
 
 
-def _cells_between(corners: Sequence[Cell]) -> List[Cell]:
+def cells_between(corners: Sequence[Cell]) -> List[Cell]:
+    """The tiles of a closed walk from corner to corner, each once."""
     cells: List[Cell] = []
     for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]]):
         steps = max(abs(bx - ax), abs(by - ay))

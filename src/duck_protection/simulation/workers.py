@@ -10,7 +10,7 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Callable, Iterator, List, Sequence, TypeVar
+from typing import Callable, Iterator, Sequence, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -25,20 +25,16 @@ def in_order(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -
         BrokenProcessPool: Workers died PATIENCE times over the same job.
     """
     os.environ["LP_NUM_THREADS"] = "1"  # Mesa's software rasteriser: the workers fill the cores
-    left, deaths = list(jobs), 0
-    while left:
+    done = deaths = 0
+    while done < len(jobs):
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
         try:
-            for future in _submitted(pool, work, left):
+            for future in [pool.submit(work, job) for job in jobs[done:]]:
                 yield future.result()
-                left, deaths = left[1:], 0
+                done, deaths = done + 1, 0
         except BrokenProcessPool:
             deaths += 1
             if deaths >= PATIENCE:
                 raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _submitted(pool: ProcessPoolExecutor, work: Callable[[Job], Result], jobs: List[Job]) -> list:
-    return [pool.submit(work, job) for job in jobs]
