@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from duck_protection.corridor import DEFAULT, TOUCHING_M
-from duck_protection.learning.placing import EDGES, choose_placement
-from duck_protection.learning.render import LOOK_FRAMES, SMALL_PX, render
+from duck_protection.learning.placing import EDGES, EVEN, choose_placement
+from duck_protection.learning.render import COUNTED_SHARE, LOOK_FRAMES, SMALL_PX, render
 from duck_protection.simulation.camera import COUNTED_PX
 from duck_protection.simulation.town import BUMPER_M, random_town
 from duck_protection.verdict import Level
@@ -84,6 +84,26 @@ def test_boxes_lie_in_the_picture_and_hold_their_pixels(one_worker: Path) -> Non
             assert 0 <= x0 < x1 <= 640
             assert 0 <= y0 < y1 <= 480
             assert COUNTED_PX <= duck["pixels"] <= (x1 - x0) * (y1 - y0)
+
+
+def test_ducks_that_count_are_seen_by_a_tenth_and_glimpses_by_less(tmp_path: Path) -> None:
+    render(tmp_path, LOOK_FRAMES * 6, seed=5, workers=1, split="edges", scenes="edges")
+    found = labels(tmp_path)
+    ducks, glimpses = ([duck for label in found for duck in label[key]] for key in ("ducks", "glimpses"))
+    assert min(duck["share"] for duck in ducks) >= COUNTED_SHARE
+    assert glimpses and max(duck["share"] for duck in glimpses) < COUNTED_SHARE
+    whole = [duck["share"] for duck in ducks if 200 < sum(duck["box"][::2]) / 2 < 440 and duck["forward_m"] > 0.15]
+    assert 0.7 < np.median(whole) < 1.2  # a duck that nothing hides
+
+
+def test_even_frames_have_their_nearest_duck_at_any_distance_alike(tmp_path: Path) -> None:
+    path, rng = random_town(3).path(), np.random.default_rng(1)
+    kinds = [choose_placement(path, 32, rng, EVEN).kind for _ in range(300)]
+    assert kinds.count("none") == pytest.approx(100, abs=30) and set(kinds) == {"none", "even"}
+    render(tmp_path, LOOK_FRAMES * 2, seed=5, workers=1, split="even", scenes="even")
+    near = [min(duck["along_m"] for duck in label["ducks"] if abs(duck["offset_m"]) < 0.13)
+            for label in labels(tmp_path) if label["kind"] == "even" and label["level"] != "CLEAR"]  # fmt: skip
+    assert near and min(near) > 0.1 and np.ptp(near) > 0.3
 
 
 def test_placements_are_varied_and_leave_the_robot_room() -> None:

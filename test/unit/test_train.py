@@ -116,6 +116,25 @@ def test_a_training_may_begin_with_anothers_weights_and_nothing_else_of_it(data:
     assert second.step == 0 and second.curve == [] and not second.optimizer.state
 
 
+def test_a_training_may_begin_with_a_models_folder(data: Path, tmp_path: Path) -> None:
+    for work in ("first", "second"):
+        (tmp_path / work).mkdir()
+    first = train([data], tmp_path / "model", tmp_path / "first", QUESTION, PLAN)
+    plan = replace(PLAN, steps=1, peak_rate=0.0, weight_decay=0.0)  # it stays where it begins
+    second = train([data], tmp_path / "out", tmp_path / "second", QUESTION, plan, start=tmp_path / "model")
+    pairs = zip(second.model.parameters(), first.average.module.parameters())
+    assert min(row["step"] for row in first.curve if row["validation_loss"] == first.curve[-1]["validation_loss"]) == 4
+    assert all(torch.equal(own, others) for own, others in pairs)
+
+
+def test_frames_that_a_glimpse_of_a_duck_would_change_teach_nothing() -> None:
+    hidden = {"along_m": 0.3, "offset_m": 0.0}
+    frames = [{**label(1.4), "glimpses": [hidden]}, {**label(0.2), "glimpses": [hidden]}, label(1.4)] * 2
+    looks = np.array([0, 0, 0, 11, 11, 11])
+    found = FrameSet([Path("none")] * 6, frames, [], looks)
+    assert found.training().tolist() == [1, 2] and found.validation().tolist() == [4, 5]
+
+
 def test_a_training_learns_to_see(data: Path) -> None:
     """The library's own initial weights let a picture fade by 1e-23 on its way through: nothing was learnt."""
     training = Training([data], QUESTION, replace(PLAN, steps=40, batch=16, warm_up=5, average=0.8))

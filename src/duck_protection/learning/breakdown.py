@@ -13,7 +13,7 @@ from PIL import Image
 
 from duck_protection.corridor import DEFAULT, TOUCHING_M
 from duck_protection.learning.choosing import Reading
-from duck_protection.learning.dataset import FrameSet, near_limit
+from duck_protection.learning.dataset import FrameSet, glimpsed, near_limit
 from duck_protection.learning.scores import Score, score
 from duck_protection.question import Question
 from duck_protection.verdict import Thresholds
@@ -22,6 +22,7 @@ EDGES_M = (0.15, 0.30, DEFAULT.stop_m, 0.70, DEFAULT.slow_m, 1.5)
 # Mean brightness, 0 to 255. Photographs that people called dark, medium, bright: medians 17, 42, 83.
 DARK, BRIGHT = 25, 60
 AWAY, NEAR = "over 5 cm from a limit", "within 5 cm of a limit"
+GLIMPSED = "a duck seen by less than a tenth would change it"
 
 Parts = Dict[str, Dict[str, Score]]
 
@@ -56,6 +57,8 @@ def _limit(label: Dict[str, Any]) -> str:
     """Nothing where the label knows no places, or only danger from none."""
     if "ducks" not in label or "danger" in label:
         return ""
+    if label.get("glimpses") and glimpsed(label):
+        return GLIMPSED
     return NEAR if near_limit(label) else AWAY
 
 

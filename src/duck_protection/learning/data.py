@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, default=14000, help="frames in the whole data set; %(default)s")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--scenes", choices=sorted(render.SCENES), default="plain")
+    parser.add_argument("--scenes", choices=[*sorted(render.SCENES), render.MIXED], default="plain")
     parser.add_argument("--look", action="store_true", help="only draw the contact sheet of what is there")
     parser.add_argument("--from-voc", type=Path, metavar="FOLDER", help="import box labels instead of rendering")
     for key in TOLD:

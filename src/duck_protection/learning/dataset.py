@@ -1,7 +1,8 @@
 """A rendered data set as arrays: small pictures, truths, and which frames are kept back for validation.
 
 Reads what learning/render.py writes: labels.jsonl and frames_384.npy. Promise: the truth of a frame is its label's
-level; frames that share a town and a look are never split between training and validation.
+level; frames that share a town and a look are never split between training and validation; frames on which a mere
+glimpse of a duck would change the level teach nothing and choose nothing.
 """
 from __future__ import annotations
 
@@ -47,11 +48,14 @@ class FrameSet:
 
     def training(self) -> np.ndarray:
         """Numbers of the frames that training may see."""
-        return np.flatnonzero(self.looks % VALIDATION_EVERY != VALIDATION_EVERY - 1)
+        return np.flatnonzero((self.looks % VALIDATION_EVERY != VALIDATION_EVERY - 1) & ~self._doubtful())
 
     def validation(self) -> np.ndarray:
         """Numbers of the frames that training never sees."""
-        return np.flatnonzero(self.looks % VALIDATION_EVERY == VALIDATION_EVERY - 1)
+        return np.flatnonzero((self.looks % VALIDATION_EVERY == VALIDATION_EVERY - 1) & ~self._doubtful())
+
+    def _doubtful(self) -> np.ndarray:
+        return np.array([bool(label.get("glimpses")) and glimpsed(label) for label in self.labels], dtype=bool)
 
 
 def load(*folders: Path) -> FrameSet:
@@ -76,6 +80,12 @@ def _looks(labels: List[Label]) -> np.ndarray:
     """Frames of one look follow each other and share their town's name."""
     maps = [label["map"] for label in labels]
     return np.cumsum([0, *(here != before for before, here in zip(maps, maps[1:]))])[: len(maps)]
+
+
+def glimpsed(label: Label) -> bool:
+    """Whether the level would be another one if ducks counted of which less than a tenth is to be seen."""
+    ducks = [*label["ducks"], *label.get("glimpses", [])]
+    return true_level(np.array([(duck["along_m"], duck["offset_m"]) for duck in ducks])) is not Level[label["level"]]
 
 
 def near_limit(label: Label) -> bool:

@@ -3,28 +3,32 @@
     python -m duck_protection.learning.render --out data/plain --n 9000 --seed 3 --scenes plain
 
 Kinds of scenes: plain (a lit room, few things), hard (dark halls, coloured lamps, crowds of ducks), edges (plain, with
-a near duck that the picture's side cuts off), and crossings (plain, in towns with side roads).
+a near duck that the picture's side cuts off), crossings (plain, in towns with side roads), yellow (plain, with
+yellow things that are no ducks on the road), and even (plain, the nearest duck in the way at any distance from 0.15 to
+1.5 m alike, and none in a third of the frames); mixed has looks of all of them but edges: what a training wants.
 Writes frames/NNNNNN.jpg (640x480), labels.jsonl (one line a frame) and frames_384.npy (uint8, shape
 (n, 288, 384, 3): the decoded JPEG resized bicubically, without the padding that makes it square).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
-labels.jsonl ends. Promise: a label's level is corridor.true_level over the ducks of at least 12 visible pixels.
+labels.jsonl ends. Promise: a label's level is corridor.true_level over the ducks that count: at least 12 visible
+pixels, and a tenth of the whole duck. Those of which less is seen stand under "glimpses" (docs/architecture.md).
 """
 from __future__ import annotations
 
 import argparse
 import io
 import json
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from duck_protection.corridor import along_path, true_level
-from duck_protection.learning.placing import EDGES, HARD, PLAIN, Crowding, Placement, choose_placement
-from duck_protection.simulation.camera import COUNTED_PX, Eye, Lens, Mount
+from duck_protection.learning.placing import EDGES, EVEN, HARD, PLAIN, YELLOW, Crowding, Placement, choose_placement
+from duck_protection.simulation.camera import CAMERA_AHEAD_M, COUNTED_PX, Eye, Lens, Mount, SeenDuck
 from duck_protection.simulation.crossings import random_crossings
 from duck_protection.simulation.look import Look, random_look
 from duck_protection.simulation.scene import Scene
@@ -35,6 +39,8 @@ from duck_protection.simulation.workers import in_order
 LOOK_FRAMES = 14  # frames that share a town and a look: a new one costs as much as four frames
 SMALL_PX = (384, 288)
 ROUTE_M = 1.8
+COUNTED_SHARE = 0.1  # of a duck: the rest is cut off by the picture's side or hidden behind something
+DUCK_MIDDLE_M = 0.02
 
 Label = Dict[str, Any]
 Frame = Tuple[bytes, Label]
@@ -59,14 +65,18 @@ SCENES = {
     "hard": Scenes(HARD, random_sensor, lambda look: look),
     "plain": Scenes(PLAIN, plain_sensor, _tidy),
     "edges": Scenes(EDGES, plain_sensor, _tidy),
+    "yellow": Scenes(YELLOW, plain_sensor, _tidy),
+    "even": Scenes(EVEN, plain_sensor, _tidy),
     "crossings": Scenes(PLAIN, plain_sensor, _tidy, random_crossings),
 }
+MIXED = "mixed"
+MIX = {"plain": 0.25, "crossings": 0.25, "hard": 0.15, "even": 0.15, "yellow": 0.2}  # share of the looks of a mixed set
 
 
 def render_look(seed: int, look: int, numbers: range, split: str, scenes: str = "hard") -> List[Frame]:
     """These frames of one look, as JPEG bytes and labels. Opens the eye on the first call of a process."""
-    kind = SCENES[scenes]
     rng = np.random.default_rng([seed, look])
+    kind = SCENES[str(rng.choice(list(MIX), p=list(MIX.values()))) if scenes == MIXED else scenes]
     town = kind.town(int(rng.integers(2**31)))
     scene = Scene(town, kind.look(random_look(int(rng.integers(2**31)))), ducks=32, yellow=8, robots=2)
     eye = _eye()
@@ -99,28 +109,41 @@ def _render_frame(eye: Eye, scene: Scene, path: LanePath, rng: np.random.Generat
                   town: str, kind: Scenes) -> Frame:
     placement = choose_placement(path, len(scene.duck_width_m), rng, kind.crowding)
     placement.arrange(scene)
-    light = eye.look(placement.robot, random_mount(rng))
+    mount = random_mount(rng)
+    light = eye.look(placement.robot, mount)
     sensor = kind.sensor(rng)
     jpeg = encode(expose(light, sensor, rng), sensor.quality)
-    label = {"file": f"frames/{number:06d}.jpg", **_truth(eye, placement, path), "map": town, "seed": number,
+    truth = _truth(eye, mount, placement, path, scene.duck_width_m)
+    label = {"file": f"frames/{number:06d}.jpg", **truth, "map": town, "seed": number,
              "split": split, "d_m": round(placement.d_m, 4), "phi_rad": round(placement.phi_rad, 4),
              "kind": placement.kind}
     return jpeg, label
 
 
-def _truth(eye: Eye, placement: Placement, path: LanePath) -> Label:
+def _truth(eye: Eye, mount: Mount, placement: Placement, path: LanePath, widths_m: Sequence[float]) -> Label:
     route = path.ahead(placement.robot, ROUTE_M)
     seen = [duck for duck in eye.ducks() if duck.pixels >= COUNTED_PX]
     ground = np.array([placement.ducks[duck.duck][:2] for duck in seen]).reshape(-1, 2)
     places = placement.robot.ahead(BUMPER_M).local(ground)
     lanes = along_path(places, route)
-    level = true_level(places, route)
+    shares = [_share(duck, at, mount, widths_m[duck.duck]) for duck, at in zip(seen, places)]
+    counted = np.array(shares) >= COUNTED_SHARE
+    level = true_level(places[counted], route)
     ducks = [
         {"forward_m": round(float(at[0]), 4), "left_m": round(float(at[1]), 4), "along_m": round(float(lane[0]), 4),
-         "offset_m": round(float(lane[1]), 4), "box": list(duck.box), "pixels": duck.pixels}
-        for duck, at, lane in zip(seen, places, lanes)
+         "offset_m": round(float(lane[1]), 4), "box": list(duck.box), "pixels": duck.pixels, "share": round(share, 3)}
+        for duck, at, lane, share in zip(seen, places, lanes, shares)
     ]
-    return {"level": level.name, "ducks": ducks}
+    glimpses = [duck for duck, counts in zip(ducks, counted) if not counts]
+    return {"level": level.name, "ducks": [duck for duck, counts in zip(ducks, counted) if counts],
+            "glimpses": glimpses}
+
+
+def _share(duck: SeenDuck, at: np.ndarray, mount: Mount, width_m: float) -> float:
+    """How much of a duck is seen: its pixels over a square of its width at this distance, which is what a whole one
+    shows (measured: 0.9 in the picture's middle, 1.1 at its side)."""
+    away_m = math.hypot(at[0] + BUMPER_M - CAMERA_AHEAD_M, at[1], mount.height_m - DUCK_MIDDLE_M)
+    return duck.pixels * (away_m / (Lens().fx * width_m)) ** 2
 
 
 _EYES: List[Eye] = []  # one a process: an OpenGL context is worth keeping
@@ -185,7 +208,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--split", help="written into each label (default: the folder's name)")
-    parser.add_argument("--scenes", choices=sorted(SCENES), default="plain")
+    parser.add_argument("--scenes", choices=[*sorted(SCENES), MIXED], default="plain")
     args = parser.parse_args()
     render(args.out, args.n, args.seed, args.workers, args.split or args.out.resolve().name, args.scenes)
 

@@ -19,10 +19,12 @@ import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 import yaml
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
 
 from duck_protection.learning.shipping import save_model, save_state
 from duck_protection.learning.training import Plan, Training
@@ -42,13 +44,13 @@ def train(
     """Train to the plan's end; the best model is in out, the state and the curve in work.
 
     Args:
-        start: Another training's state.pt, whose weights are the first ones here.
+        start: Another training's state.pt, or a model's folder, whose weights are the first ones here.
     """
     from tqdm import tqdm
 
     state_file = work / "state.pt"
     resumes = resume and state_file.exists()
-    first = torch.load(start, weights_only=True) if start is not None and not resumes else None
+    first = _first(start) if start is not None and not resumes else None
     training = Training(data, question, plan, first)
     if resumes:
         training.restore(torch.load(state_file, weights_only=True))
@@ -65,6 +67,15 @@ def train(
                 _keep(training, row, out, work)
                 bar.write(json.dumps({key: round(value, 4) for key, value in row.items()}))
     return training
+
+
+def _first(start: Path) -> Dict[str, Any]:
+    """What another training left: its state, or the model that it shipped, which has no tutor."""
+    if not start.is_dir():
+        state: Dict[str, Any] = torch.load(start, weights_only=True)
+        return state
+    tokenizer = Tokenizer.from_file(str(start / "tokenizer.json"))
+    return {"model": load_file(start / "model.safetensors"), "tokenizer": tokenizer.to_str()}
 
 
 def _keep(training: Training, row: Dict[str, float], out: Path, work: Path) -> None:
@@ -109,7 +120,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peak-rate", type=float, default=Plan.peak_rate)
-    parser.add_argument("--start", type=Path, help="state.pt of another training, to begin with its weights")
+    start = "state.pt of another training, or a model's folder, to begin with its weights"
+    parser.add_argument("--start", type=Path, help=start)
     parser.add_argument("--resume", action="store_true", help="go on where <work>/state.pt ends")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

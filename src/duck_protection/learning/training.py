@@ -59,7 +59,8 @@ class Training:
     """A training in progress: weights, their average, optimiser, and what was measured on the way.
 
     Args:
-        start: Another training's state, whose weights are the first ones here; nothing else of it is used.
+        start: Another training's state, whose weights are the first ones here; nothing else of it is used. Without a
+            tutor, a new one begins.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Training:
             missing, _ = self.model.load_state_dict(taken, strict=False)
             if not all(name.endswith(WORD_WEIGHTS) for name in missing):
                 raise ValueError(f"the state to begin with is another model's: it has no {missing[0]}")
-            self.tutor.load_state_dict(start["tutor"], strict=False)  # an older tutor may have had fewer heads
+            self.tutor.load_state_dict(start.get("tutor", {}), strict=False)  # an older tutor may have had fewer heads
 
     def advance(self) -> float:
         """One step; returns its loss."""
