@@ -5,7 +5,7 @@ depends on the seed and the step alone, so that a resumed training sees exactly 
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Optional, Tuple
 
 import numpy as np
@@ -45,6 +45,11 @@ class Batch:
     choices: Tensor
     targets: Tensor
     tutoring: Lessons
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch there."""
+        moved = {name: getattr(self, name).to(device) for name in ("pixels", "ids", "choices", "targets", "tutoring")}
+        return replace(self, **moved)
 
 
 class Batches:

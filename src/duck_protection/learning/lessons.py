@@ -26,6 +26,7 @@ TOPICS = (*PROMPTS, "other")
 NOT_TRAINED = "I was not trained for that."
 MOST_COUNTED = 9
 FARTHEST_M = 1.5
+SPOKEN_PX = 50  # of the 640x480 picture: a duck about two metres away; smaller ones are specks, and not spoken of
 # Beginnings and things of questions that nobody taught it to answer; combined at random, with random letters for the
 # words that no list holds. Some of them speak of ducks, so that the word alone is no sign.
 _BEGINNINGS = (
@@ -52,7 +53,7 @@ def draw(step: int, rng: np.random.Generator) -> Tuple[str, str]:
 
 def answer(topic: str, label: Dict[str, Any]) -> str:
     """What a perfect eye would say about the frame with this label."""
-    ducks = label["ducks"]
+    ducks = [duck for duck in label["ducks"] if duck.get("pixels", SPOKEN_PX) >= SPOKEN_PX]
     if topic == "count":
         return _count(ducks)
     if topic == "distance":

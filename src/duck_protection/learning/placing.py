@@ -20,7 +20,6 @@ from duck_protection.simulation.town import BUMPER_M, TILE_M, LanePath, Pose
 KINDS = ("none", "in_path", "beside", "edge", "even")
 KIND_SHARES = (0.22, 0.60, 0.18, 0.0, 0.0)
 NEAREST_M, FARTHEST_M = 0.03, 1.5
-EVEN_FROM_M = 0.15  # nearest duck of the frames that goals are measured on, up to FARTHEST_M
 OTHER_LANE_M = 0.4 * TILE_M  # from lane centre to lane centre
 
 Place = Tuple[float, float, float]  # x, y, yaw
@@ -37,6 +36,7 @@ class Crowding:
     pose: float  # multiplies how far the robot strays from its lane
     kinds: Tuple[float, ...] = KIND_SHARES
     on_road: float = 0.12  # of the yellow things
+    even_m: Tuple[float, float] = (0.15, FARTHEST_M)  # where the nearest duck of kind "even" stands
 
 
 HARD = Crowding(1.0, (0.65, 0.25, 0.10), (0.35, 0.25, 0.2, 0.2), (0.4, 0.3, 0.2, 0.1), 1.0)
@@ -44,6 +44,7 @@ PLAIN = Crowding(0.5, (0.85, 0.12, 0.03), (0.7, 0.3, 0.0, 0.0), (0.7, 0.3, 0.0, 
 EDGES = replace(PLAIN, kinds=(0.0, 0.0, 0.0, 1.0, 0.0))
 YELLOW = replace(PLAIN, kinds=(0.5, 0.4, 0.1, 0.0, 0.0), yellow=(0.0, 0.3, 0.4, 0.3), on_road=0.5)
 EVEN = replace(PLAIN, kinds=(1 / 3, 0.0, 0.0, 0.0, 2 / 3))
+NEAR = replace(PLAIN, kinds=(0.0, 0.0, 0.0, 0.0, 1.0), even_m=(NEAREST_M, 0.45))
 EDGE_PX = 45  # a near duck's middle so far beyond the picture's side, or inside it: a part of it shows
 EDGE_TRIES = 400  # about one in fifty is cut off
 DUCK_MIDDLE_M = 0.025  # above the road
@@ -129,7 +130,7 @@ def _dangers(kind: str, rng: np.random.Generator, crowding: Crowding) -> List[Tu
     if kind == "beside":
         return [(rng.uniform(NEAREST_M, 0.8), _side(rng) * rng.uniform(0.12, 0.24))]
     bands = [(NEAREST_M, 0.45), (0.45, 1.0), (1.0, FARTHEST_M)]
-    low, high = (EVEN_FROM_M, FARTHEST_M) if kind == "even" else bands[int(rng.choice(3, p=(0.47, 0.36, 0.17)))]
+    low, high = crowding.even_m if kind == "even" else bands[int(rng.choice(3, p=(0.47, 0.36, 0.17)))]
     nearest = rng.uniform(low, high)
     spots = [(nearest, rng.uniform(-0.12, 0.12))]
     more = int(rng.choice(3, p=crowding.more_ducks))

@@ -5,7 +5,8 @@
 Kinds of scenes: plain (a lit room, few things), hard (dark halls, coloured lamps, crowds of ducks), edges (plain, with
 a near duck that the picture's side cuts off), crossings (plain, in towns with side roads), yellow (plain, with
 yellow things that are no ducks on the road), and even (plain, the nearest duck in the way at any distance from 0.15 to
-1.5 m alike, and none in a third of the frames); mixed has looks of all of them but edges: what a training wants.
+1.5 m alike, and none in a third of the frames), near (plain, a duck in the way within 0.45 m in every frame); mixed has
+looks of plain, crossings, hard, even and yellow ones: what a training wants.
 Writes frames/NNNNNN.jpg (640x480), labels.jsonl (one line a frame) and frames_384.npy (uint8, shape
 (n, 288, 384, 3): the decoded JPEG resized bicubically, without the padding that makes it square).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
@@ -27,7 +28,8 @@ import numpy as np
 from PIL import Image
 
 from duck_protection.corridor import along_path, true_level
-from duck_protection.learning.placing import EDGES, EVEN, HARD, PLAIN, YELLOW, Crowding, Placement, choose_placement
+from duck_protection.learning import placing
+from duck_protection.learning.placing import Crowding, Placement, choose_placement
 from duck_protection.simulation.camera import CAMERA_AHEAD_M, COUNTED_PX, Eye, Lens, Mount, SeenDuck
 from duck_protection.simulation.crossings import random_crossings
 from duck_protection.simulation.look import Look, random_look
@@ -62,12 +64,13 @@ class Scenes:
 
 
 SCENES = {
-    "hard": Scenes(HARD, random_sensor, lambda look: look),
-    "plain": Scenes(PLAIN, plain_sensor, _tidy),
-    "edges": Scenes(EDGES, plain_sensor, _tidy),
-    "yellow": Scenes(YELLOW, plain_sensor, _tidy),
-    "even": Scenes(EVEN, plain_sensor, _tidy),
-    "crossings": Scenes(PLAIN, plain_sensor, _tidy, random_crossings),
+    "hard": Scenes(placing.HARD, random_sensor, lambda look: look),
+    "plain": Scenes(placing.PLAIN, plain_sensor, _tidy),
+    "edges": Scenes(placing.EDGES, plain_sensor, _tidy),
+    "yellow": Scenes(placing.YELLOW, plain_sensor, _tidy),
+    "even": Scenes(placing.EVEN, plain_sensor, _tidy),
+    "near": Scenes(placing.NEAR, plain_sensor, _tidy),
+    "crossings": Scenes(placing.PLAIN, plain_sensor, _tidy, random_crossings),
 }
 MIXED = "mixed"
 MIX = {"plain": 0.25, "crossings": 0.25, "hard": 0.15, "even": 0.15, "yellow": 0.2}  # share of the looks of a mixed set

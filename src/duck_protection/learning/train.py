@@ -40,6 +40,7 @@ def train(
     *,
     resume: bool = False,
     start: Optional[Path] = None,
+    device: str = "cpu",
 ) -> Training:
     """Train to the plan's end; the best model is in out, the state and the curve in work.
 
@@ -51,9 +52,9 @@ def train(
     state_file = work / "state.pt"
     resumes = resume and state_file.exists()
     first = _first(start) if start is not None and not resumes else None
-    training = Training(data, question, plan, first)
+    training = Training(data, question, plan, first, device)
     if resumes:
-        training.restore(torch.load(state_file, weights_only=True))
+        training.restore(torch.load(state_file, map_location="cpu", weights_only=True))
     began, losses = time.monotonic(), []
     with tqdm(total=plan.steps, initial=training.step, unit="step", mininterval=10, smoothing=0.02) as bar:
         while training.step < plan.steps:
@@ -72,7 +73,7 @@ def train(
 def _first(start: Path) -> Dict[str, Any]:
     """What another training left: its state, or the model that it shipped, which has no tutor."""
     if not start.is_dir():
-        state: Dict[str, Any] = torch.load(start, weights_only=True)
+        state: Dict[str, Any] = torch.load(start, map_location="cpu", weights_only=True)
         return state
     tokenizer = Tokenizer.from_file(str(start / "tokenizer.json"))
     return {"model": load_file(start / "model.safetensors"), "tokenizer": tokenizer.to_str()}
@@ -118,6 +119,7 @@ def main() -> None:
     parser.add_argument("--question", default="road")
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="auto", help="cpu, cuda; auto: cuda where there is one")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peak-rate", type=float, default=Plan.peak_rate)
     start = "state.pt of another training, or a model's folder, to begin with its weights"
@@ -129,7 +131,8 @@ def main() -> None:
     question = questions_from(yaml.safe_load(args.questions.read_text()))[args.question]
     can_compile = shutil.which("g++") is not None
     plan = Plan(args.steps, args.seed, peak_rate=args.peak_rate, compile_tower=can_compile)
-    train(args.data, args.out, args.work, question, plan, resume=args.resume, start=args.start)
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
+    train(args.data, args.out, args.work, question, plan, resume=args.resume, start=args.start, device=device)
 
 
 if __name__ == "__main__":

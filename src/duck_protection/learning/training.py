@@ -4,6 +4,7 @@ Knows no files and no command line (train.py). Promise: a step depends on the pl
 """
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from duck_protection.learning.tutor import Tutor, see
 from duck_protection.learning.waking import wake
 from duck_protection.question import Question
 
-FREE_WEIGHT = 0.2  # of the free questions' loss beside the verdict's
+FREE_WEIGHT = 0.4  # of the free questions' loss beside the verdict's
 WORD_WEIGHTS = ("embed_tokens.weight", "lm_head.weight")  # rows by token number
 TUTOR_WEIGHT = 0.3  # of the loss about where the ducks are
 
@@ -61,12 +62,14 @@ class Training:
     Args:
         start: Another training's state, whose weights are the first ones here; nothing else of it is used. Without a
             tutor, a new one begins.
+        device: Where the arithmetic happens, "cpu" or "cuda"; batches are made by the CPU.
     """
 
     def __init__(
-        self, data: Sequence[Path], question: Question, plan: Plan, start: Optional[Dict[str, Any]] = None
+        self, data: Sequence[Path], question: Question, plan: Plan, start: Optional[Dict[str, Any]] = None,
+        device: str = "cpu",
     ) -> None:
-        self.plan, self.question, self.step = plan, question, 0
+        self.plan, self.question, self.step, self._device = plan, question, 0, torch.device(device)
         self.curve: List[Dict[str, float]] = []
         self.tokenizer = make_tokenizer([question.prompt, *lessons.corpus()], list(question.words))
         tokens = plan.sizes.image_tokens
@@ -75,6 +78,8 @@ class Training:
         self.model = FastVlmForConditionalGeneration(thin_config(self.tokenizer, plan.sizes)).train()
         self.tutor = Tutor(plan.sizes.widths[2], 2 * plan.sizes.widths[-1])
         self._prepare(start)
+        self.model.to(self._device)
+        self.tutor.to(self._device)
         self.average = AveragedModel(self.model, multi_avg_fn=_averaging(plan.average), use_buffers=True)
         self._all = [*self.model.parameters(), *self.tutor.parameters()]
         decayed, others = [p for p in self._all if p.ndim >= 2], [p for p in self._all if p.ndim < 2]
@@ -97,7 +102,7 @@ class Training:
 
     def advance(self) -> float:
         """One step; returns its loss."""
-        batch = self.batches.at(self.step)
+        batch = self.batches.at(self.step).to(self._device)
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
         loss = self.loss_of(batch)
@@ -112,7 +117,7 @@ class Training:
     def loss_of(self, batch: Batch) -> Tensor:
         """The verdict's token, and with smaller weights the end after it, the free answers and the tutor's cells."""
         word_ids, taught = self.batches.word_ids, batch.targets != IGNORED
-        with sdpa_kernel([SDPBackend.MATH]), torch.autocast("cpu", torch.bfloat16):
+        with sdpa_kernel([SDPBackend.MATH]), torch.autocast(self._device.type, torch.bfloat16):
             middle, tokens = self._see(self.model.model.vision_tower.timm_model, batch.pixels)
             hidden = hidden_states(self.model, batch, tokens)
             verdict = self.model.lm_head(hidden[: len(batch.pixels), batch.answer_at - 1]).float()
@@ -129,7 +134,7 @@ class Training:
         right = missed = count = 0
         loss = 0.0
         for batch, truth in self.batches.validation(self.plan.check_frames):
-            said = choice_logits(self.average.module, batch)
+            said = choice_logits(self.average.module, batch.to(self._device)).cpu()
             loss += float(soft_loss(said, batch.choices, self.batches.word_ids)) * len(truth)
             best = said[:, self.batches.word_ids].argmax(1)
             right += int((best == truth).sum())
@@ -154,9 +159,9 @@ class Training:
         }
 
     def shipped(self) -> FastVlmForConditionalGeneration:
-        """The averaged weights, in evaluation mode."""
+        """The averaged weights, in evaluation mode, on the CPU."""
         model: FastVlmForConditionalGeneration = self.average.module.eval()
-        return model
+        return model if self._device.type == "cpu" else copy.deepcopy(model).cpu()
 
     def restore(self, state: Dict[str, Any]) -> None:
         """Go on from a state."""

@@ -46,6 +46,11 @@ class Lessons:
     tokens: Cells
     poses: Tensor
 
+    def to(self, device: torch.device) -> Lessons:
+        """The same lessons there."""
+        cells = (Cells(one.levels.to(device), one.places.to(device)) for one in (self.middle, self.tokens))
+        return Lessons(*cells, self.poses.to(device))
+
 
 class Tutor(nn.Module):
     """1 x 1 convolutions that read level and place for each cell, and a linear map that reads the robot's pose."""

@@ -17,6 +17,7 @@ from duck_protection.simulation.town import BUMPER_M, Pose, wrapped
 DELAY_S = 0.15  # command to motion, Duckietown's vehicle model
 WIDTH_M = 0.13
 LENGTH_M = 0.18
+REACH_M = math.hypot(LENGTH_M, WIDTH_M / 2)  # from the axle, no corner is farther
 STANDING_MPS = 0.01  # slower than this the robot stands
 
 
@@ -55,6 +56,8 @@ class Robot:
 
     def touch(self, x_m: float, y_m: float, radius_m: float) -> Optional[Touch]:
         """The part that touches a round thing standing at a ground point, or None."""
+        if math.hypot(x_m - self.pose.x_m, y_m - self.pose.y_m) > REACH_M + radius_m:
+            return None  # nearly always: worth a twentieth of a drive's time
         forward, left = self.pose.local(np.array([[x_m, y_m]]))[0]
         gap_x = forward - min(max(forward, BUMPER_M - LENGTH_M), BUMPER_M)
         gap_y = left - min(max(left, -WIDTH_M / 2), WIDTH_M / 2)
