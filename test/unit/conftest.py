@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
+from duckietown_kit import write_assets
 from PIL import Image
 
 from duck_protection.question import Choice, Question
+from duck_protection.simulation.official import VARIABLE
 from duck_protection.verdict import Level
 
 
@@ -31,3 +34,15 @@ def jpeg(picture: np.ndarray) -> bytes:
 def road() -> Question:
     choices = (Choice("Clear", Level.CLEAR), Choice("Slow", Level.SLOW), Choice("Stop", Level.STOP))
     return Question("road", 1, "Is a duck in your way?", choices)
+
+
+@pytest.fixture(scope="session")
+def _assets_written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_assets(tmp_path_factory.mktemp("assets"))
+
+
+@pytest.fixture
+def assets_folder(_assets_written: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder laid out as Duckietown's package, which the variable names."""
+    monkeypatch.setenv(VARIABLE, str(_assets_written))
+    return _assets_written

@@ -39,6 +39,17 @@ def test_every_key_has_a_reason(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "wrong"),
+    [("no town 'nowhere'", {"map": "nowhere"}), ("no official map 'nowhere'", {"map": "official:nowhere"}),
+     ("map open: no closed loop", {"map": "official:open"}), ("no assets 'oil'", {"assets": "oil"})],
+)  # fmt: skip
+@pytest.mark.usefixtures("assets_folder")
+def test_a_wrong_town_ends_the_node_before_it_publishes(said: str, wrong: dict) -> None:
+    with pytest.raises(SettingsError, match=said):
+        sim_node.start(wrong)
+
+
+@pytest.mark.parametrize(
     ("name", "bad"),
     [
         ("sim_node", {"rate_hz": 0.0}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,20 @@ def test_a_training_reads_a_picture_as_the_engine_does(data: Path, tmp_path: Pat
     replies = FastVlm(str(tmp_path / "duckling"), "cpu").choose(pictures, [QUESTION] * 4)
     for row, reply in zip(logits, replies):
         assert reply.probabilities == pytest.approx(row.softmax(-1).tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("painted", [False, True])
+def test_a_card_tells_of_frames_that_duckietowns_files_painted(data: Path, tmp_path: Path, painted: bool) -> None:
+    made = tmp_path / "made"
+    shutil.copytree(data, made)
+    labels = [json.loads(line) for line in (data / "labels.jsonl").read_text().splitlines()]
+    if painted:
+        labels[3]["assets"] = "photos"
+    (made / "labels.jsonl").write_text("".join(json.dumps(one) + "\n" for one in labels))
+    (tmp_path / "work").mkdir()
+    train([made], tmp_path / "duckling", tmp_path / "work", QUESTION, replace(PLAN, steps=2))
+    card = (tmp_path / "duckling" / "README.md").read_text()
+    assert ("no commercial use" in card, "Licence: MIT" in card) == (painted, not painted)
 
 
 def test_a_training_may_begin_with_anothers_weights_and_nothing_else_of_it(data: Path) -> None:

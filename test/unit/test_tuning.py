@@ -125,6 +125,17 @@ def test_adapters_are_saved_loaded_and_merged_to_the_same_model(folder: Path, tm
     assert "LoRA adapters of rank 4" in card and "no commercial use" in card and "robots a, b, c" in card
 
 
+def test_a_tuned_models_card_tells_of_frames_that_duckietowns_files_painted(folder: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(str(folder / "model"), "cpu", "float32")
+    frames = load(folder / "rendered")
+    for name, assets in (("ours", ""), ("theirs", "photos")):
+        rendered = replace(frames, labels=[*frames.labels[:-1], {**frames.labels[-1], "assets": assets}])
+        batches = TuningBatches(rendered, None, QUESTION, checkpoint.tokenizer, checkpoint.side_px,
+                                checkpoint.image_tokens, PLAN.batch, 1)  # fmt: skip
+        ship(Tuning(checkpoint, batches, PLAN, How()), checkpoint, QUESTION, tmp_path / name, None)
+        assert ("no commercial use" in (tmp_path / name / "README.md").read_text()) == bool(assets)
+
+
 def test_a_batch_is_half_photographs_half_of_them_dangers_and_none_kept_back(folder: Path) -> None:
     checkpoint = load_checkpoint(str(folder / "model"), "cpu", "float32")
     one, same, other = (batches_of(folder, checkpoint, seed).at(3) for seed in (1, 1, 2))

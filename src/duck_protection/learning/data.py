@@ -33,7 +33,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             print(f"{import_voc(args.from_voc, args.out, told)} pictures in {args.out}/labels.jsonl")
         elif not args.look:
             split = args.split or args.out.resolve().name
-            render.render(args.out, args.n, args.seed, args.workers, split, args.scenes)
+            render.render(args.out, args.n, args.seed, args.workers, split, args.scenes, args.town, args.assets)
         sheet = args.out / "contact_sheet.jpg"
         sheet.write_bytes(contact_sheet(_shown(args.out)))
     except (OSError, ValueError) as err:
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scenes", choices=[*sorted(render.SCENES), render.MIXED], default="plain")
+    render.add_town(parser)
     parser.add_argument("--look", action="store_true", help="only draw the contact sheet of what is there")
     parser.add_argument("--from-voc", type=Path, metavar="FOLDER", help="import box labels instead of rendering")
     for key in TOLD:

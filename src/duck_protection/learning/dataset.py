@@ -42,6 +42,11 @@ class FrameSet:
     pictures: List[np.ndarray]
     looks: np.ndarray
 
+    @property
+    def official(self) -> bool:
+        """Whether Duckietown's own files painted some of the pictures: their terms go on to what learns from them."""
+        return any(label.get("assets") for label in self.labels)
+
     def level(self, number: int) -> Level:
         """What this frame deserves."""
         return Level[self.labels[number]["level"]]

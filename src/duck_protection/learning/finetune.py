@@ -17,14 +17,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 import yaml
 
 from duck_protection.learning import card, photographs
 from duck_protection.learning.dataset import FrameSet, load
-from duck_protection.learning.shipping import save_model, save_state
+from duck_protection.learning.shipping import OFFICIAL_TERMS, save_model, save_state
 from duck_protection.learning.sources import folder_and_split
 from duck_protection.learning.training import Plan
 from duck_protection.learning.tuning import How, Tuning
@@ -89,12 +89,17 @@ def ship(tuning: Tuning, checkpoint: Checkpoint, question: Question, out: Path, 
         name=out.name, base=checkpoint.name, revision=checkpoint.revision, question=question.key,
         prompt=question.prompt, words=", ".join(question.words), side=checkpoint.side_px, steps=plan.steps,
         batch=plan.batch, seed=plan.seed, rate=plan.peak_rate, trained=tuning.trained_numbers, what=_told(seen),
-        terms=PHOTO_TERMS if seen else RENDERED_TERMS,
+        terms=" ".join(_terms(seen, tuning.batches.official)),
         how=f" through LoRA adapters of rank {tuning.how.rank}" if tuning.how.rank else "",
         begin=card.BEGIN, end=card.END,
     )  # fmt: skip
     settings = {"steps": plan.steps, "batch": plan.batch, "seed": plan.seed, "sizes": {"side_px": checkpoint.side_px}}
     save_model(model, checkpoint.tokenizer, question, settings, {}, out, text)
+
+
+def _terms(seen: Optional[FrameSet], official: bool) -> List[str]:
+    photographs = PHOTO_TERMS if seen else RENDERED_TERMS
+    return [photographs, f"Besides, {OFFICIAL_TERMS}"] if official else [photographs]
 
 
 def _told(seen: Optional[FrameSet]) -> str:

@@ -59,7 +59,7 @@ class Batches:
         self, frames: FrameSet, question: Question, tokenizer: Tokenizer, image_tokens: int, size: int, seed: int
     ) -> None:
         self._frames, self._question, self._tokenizer = frames, question, tokenizer
-        self._size, self._seed = size, seed
+        self._size, self._seed, self.official = size, seed, frames.official
         self._numbers = frames.training()
         self._soft = torch.from_numpy(soft_targets(frames.labels, question, seed))
         self.word_ids = [chatml.plain_ids(tokenizer, word)[0] for word in question.words]

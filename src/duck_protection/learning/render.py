@@ -33,9 +33,11 @@ from duck_protection.learning.placing import Crowding, Placement, choose_placeme
 from duck_protection.simulation.camera import CAMERA_AHEAD_M, COUNTED_PX, Eye, Lens, Mount, SeenDuck
 from duck_protection.simulation.crossings import random_crossings
 from duck_protection.simulation.look import Look, random_look
+from duck_protection.simulation.official import PAINTS, assets_named
 from duck_protection.simulation.scene import Scene
 from duck_protection.simulation.sensor import Sensor, encode, expose, plain_sensor, random_sensor
 from duck_protection.simulation.town import BUMPER_M, LanePath, Town, random_town
+from duck_protection.simulation.towns import town_named
 from duck_protection.simulation.workers import in_order
 
 LOOK_FRAMES = 14  # frames that share a town and a look: a new one costs as much as four frames
@@ -76,20 +78,31 @@ MIXED = "mixed"
 MIX = {"plain": 0.25, "crossings": 0.25, "hard": 0.15, "even": 0.15, "yellow": 0.2}  # share of the looks of a mixed set
 
 
-def render_look(seed: int, look: int, numbers: range, split: str, scenes: str = "hard") -> List[Frame]:
-    """These frames of one look, as JPEG bytes and labels. Opens the eye on the first call of a process."""
+def render_look(
+    seed: int, look: int, numbers: range, split: str, scenes: str = "hard", named: str = "", assets: str = ""
+) -> List[Frame]:
+    """These frames of one look, as JPEG bytes and labels. Opens the eye on the first call of a process.
+
+    Args:
+        named: This town (towns.py) instead of random ones.
+        assets: Painted with these (official.py); every label says so, for their terms go with the pictures.
+    """
     rng = np.random.default_rng([seed, look])
     kind = SCENES[str(rng.choice(list(MIX), p=list(MIX.values()))) if scenes == MIXED else scenes]
     town = kind.town(int(rng.integers(2**31)))
-    scene = Scene(town, kind.look(random_look(int(rng.integers(2**31)))), ducks=32, yellow=8, robots=2)
+    town = town_named(named) if named else town
+    dressed = kind.look(random_look(int(rng.integers(2**31))))
+    scene = Scene(town, dressed, ducks=32, yellow=8, robots=2, assets=assets_named(assets))
     eye = _eye()
     eye.wear(random_lens(rng))
     eye.enter(scene)
     path = town.path()
-    return [
-        _render_frame(eye, scene, path, np.random.default_rng([seed, look, n]), n, split, town.name, kind)
+    called = f"{town.name}, look {look}" if named else town.name  # frames of one look are known by their town's name
+    frames = [
+        _render_frame(eye, scene, path, np.random.default_rng([seed, look, n]), n, split, called, kind)
         for n in numbers
     ]
+    return [(jpeg, {**label, "assets": assets}) for jpeg, label in frames] if assets else frames
 
 
 def random_lens(rng: np.random.Generator) -> Lens:
@@ -158,12 +171,12 @@ def _eye() -> Eye:
     return _EYES[0]
 
 
-def _work(job: Tuple[int, int, range, str, str, str]) -> List[Label]:
+def _work(job: Tuple[int, int, range, str, str, str, str, str]) -> List[Label]:
     """Render one look and write its pictures; the labels go back to the parent, which alone writes labels.jsonl."""
-    seed, look, numbers, split, out, scenes = job
+    seed, look, numbers, split, out, scenes, town, assets = job
     small = np.load(Path(out, "frames_384.npy"), mmap_mode="r+")
     labels = []
-    for number, (jpeg, label) in zip(numbers, render_look(seed, look, numbers, split, scenes)):
+    for number, (jpeg, label) in zip(numbers, render_look(seed, look, numbers, split, scenes, town, assets)):
         Path(out, label["file"]).write_bytes(jpeg)
         with Image.open(io.BytesIO(jpeg)) as picture:
             small[number] = np.asarray(picture.convert("RGB").resize(SMALL_PX, Image.Resampling.BICUBIC))
@@ -181,17 +194,23 @@ def _done_looks(labels: Path) -> int:
     return looks
 
 
-def render(out: Path, n: int, seed: int, workers: int, split: str, scenes: str = "hard") -> None:
-    """Render the data set, or the rest of it, with a progress bar."""
+def render(
+    out: Path, n: int, seed: int, workers: int, split: str, scenes: str = "hard", town: str = "", assets: str = ""
+) -> None:
+    """Render the data set, or the rest of it, with a progress bar; town and assets as in render_look()."""
     from tqdm import tqdm
 
+    if town:
+        town_named(town)  # tells of a wrong name before anything is written
+    assets_named(assets)
     (out / "frames").mkdir(parents=True, exist_ok=True)
     if not (out / "frames_384.npy").exists():
         shape = (n, SMALL_PX[1], SMALL_PX[0], 3)
         np.lib.format.open_memmap(out / "frames_384.npy", "w+", np.uint8, shape).flush()  # type: ignore[no-untyped-call]
     first = _done_looks(out / "labels.jsonl")
     looks = range(first, -(-n // LOOK_FRAMES))
-    jobs = [(seed, k, range(k * LOOK_FRAMES, min(n, (k + 1) * LOOK_FRAMES)), split, str(out), scenes) for k in looks]
+    jobs = [(seed, k, range(k * LOOK_FRAMES, min(n, (k + 1) * LOOK_FRAMES)), split, str(out), scenes, town, assets)
+            for k in looks]
     began, total = time.monotonic(), 0
     bar = tqdm(total=n, initial=min(n, first * LOOK_FRAMES), unit="frame", mininterval=5)
     with (out / "labels.jsonl").open("a") as file, bar:
@@ -203,6 +222,12 @@ def render(out: Path, n: int, seed: int, workers: int, split: str, scenes: str =
     print(json.dumps({"frames": total, "frames_per_s": round(total / max(1e-9, time.monotonic() - began), 1)}))
 
 
+def add_town(parser: argparse.ArgumentParser) -> None:
+    """The options --town and --assets."""
+    parser.add_argument("--town", default="", help="this town instead of random ones, official:MAP for one")
+    parser.add_argument("--assets", default="", choices=("", *PAINTS), help="Duckietown's own tiles, ducks, furniture")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Render training frames of simulated towns.")
@@ -212,8 +237,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--split", help="written into each label (default: the folder's name)")
     parser.add_argument("--scenes", choices=[*sorted(SCENES), MIXED], default="plain")
+    add_town(parser)
     args = parser.parse_args()
-    render(args.out, args.n, args.seed, args.workers, args.split or args.out.resolve().name, args.scenes)
+    render(args.out, args.n, args.seed, args.workers, args.split or args.out.resolve().name, args.scenes,
+           args.town, args.assets)
 
 
 if __name__ == "__main__":

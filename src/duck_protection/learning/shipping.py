@@ -24,7 +24,7 @@ CARD = """# {name}
 A thin FastVLM ({parameters:.1f} million parameters) that judges the road ahead of a Duckiebot. It has FastVLM's own
 vision tower (`fastvit_mci3`, narrow), projector and Qwen2 text model, and the same prompt path; it knows toy roads
 and rubber ducks and nothing else. Trained from scratch by `duck_protection.learning.train` on frames rendered by
-`duck_protection.learning.render`; no weights, data or assets of anybody else. Licence: MIT, as the project.
+`duck_protection.learning.render`; {licence}
 
 - **Question** `{question}`: {prompt} Answers: {words}.
 - **Input**: {side} x {side} pixels, the camera's picture padded to a square with black.
@@ -41,6 +41,11 @@ Nothing yet.
 {end}
 """
 
+OWN_LICENCE = "no weights, data or assets of anybody else. Licence: MIT, as the project."
+OFFICIAL_TERMS = """tiles and meshes of some frames are Duckietown's own, under
+the Duckietown Software Terms of Use, which hold for this model too: personal, class and research use with
+acknowledgement, **no commercial use**."""
+
 
 def save_model(
     model: FastVlmForConditionalGeneration, tokenizer: Tokenizer, question: Question, plan: Dict[str, Any],
@@ -49,6 +54,7 @@ def save_model(
     """The model as a folder, in the place of whatever was there.
 
     Args:
+        plan: As asdict(Plan) has it; with "official" when Duckietown's own files painted some frames.
         card: Its README.md; without one, that of a model trained from scratch.
     """
     fresh = out.with_name(f".{out.name}.new")
@@ -101,7 +107,7 @@ def _card(
         prompt=question.prompt, words=", ".join(question.words), side=plan["sizes"]["side_px"],
         lessons=" ".join(lessons.PROMPTS), steps=plan["steps"], batch=plan["batch"], seed=plan["seed"],
         step=int(measured["step"]), right=measured["right"], missed=int(measured["stop_said_clear"]),
-        begin=card.BEGIN, end=card.END,
+        licence=OFFICIAL_TERMS if plan.get("official") else OWN_LICENCE, begin=card.BEGIN, end=card.END,
     )  # fmt: skip
 
 

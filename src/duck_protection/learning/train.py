@@ -86,7 +86,7 @@ def _keep(training: Training, row: Dict[str, float], out: Path, work: Path) -> N
     (work / "curve.json").write_text(json.dumps(training.curve, indent=1))
     _draw(training.curve, work / "curve.png")
     if row["validation_loss"] <= min(one["validation_loss"] for one in training.curve):
-        plan = asdict(training.plan)
+        plan = {**asdict(training.plan), "official": training.batches.official}
         save_model(training.shipped(), training.tokenizer, training.question, plan, row, out)
 
 

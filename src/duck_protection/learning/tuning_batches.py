@@ -74,6 +74,7 @@ class TuningBatches:
         self._photographs = 0 if photographs is None else size // 2 if rendered is not None else size
         self._rendered = size - self._photographs
         self._sets = (rendered, photographs)
+        self.official = rendered is not None and rendered.official
         self._choices = [_targets(frames, question, seed) for frames in self._sets]
         self._pools = _pools(photographs)
 

@@ -6,9 +6,10 @@ the world steps in its own thread with the time that really passed, so rendering
 and its truth belong to one moment and carry one stamp.
 
     Configuration:
-        ~seed: of everything random; ~map: name of a town; ~rate_hz: frames a second
+        ~seed: of everything random; ~map: name of a town; ~assets: who painted it; ~rate_hz: frames a second
         ~duck_every_s: a new duck comes into the way about that often
-        ~stages: short drives instead, one after the other, like "none:1,crossing:2"; ~stage_s: seconds of each
+        ~stages: short drives in towns of ours instead, one after the other, like "none:1,crossing:2"
+        ~stage_s: seconds of each
     Publisher:
         camera_node/image/compressed, camera_node/camera_info, ~lane_pose (LanePose), ~truth (TownTruth)
         ~all_clear (DuckVerdict): CLEAR for every frame, whatever stands there; for the drive without protection
@@ -45,6 +46,7 @@ class Settings:
 
     seed: int = 1
     map: str = "l_loop"
+    assets: str = ""
     rate_hz: float = 20.0
     duck_every_s: float = 8.0
     stages: str = ""
@@ -128,7 +130,7 @@ def _world(settings: Settings) -> Any:
     try:
         if settings.stages:
             return Programme([stage_named(name) for name in settings.stages.split(",")], settings.stage_s)
-        return TownWorld(seed=settings.seed, town=settings.map, duck_every_s=settings.duck_every_s)
+        return TownWorld(settings.seed, settings.map, settings.duck_every_s, assets=settings.assets)
     except ValueError as err:
         raise SettingsError(str(err)) from err
 

@@ -14,8 +14,8 @@ from typing import Optional, Sequence
 from duck_protection.recording.options import add_shared, finish_shared, model_name
 from duck_protection.recording.session import Plan, run
 
-SHARED = ("seed", "map", "duck_every_s", "rate_hz", "backend", "model", "script", "allow_uncalibrated", "protection",
-          "dashboard")  # fmt: skip
+SHARED = ("seed", "map", "assets", "duck_every_s", "rate_hz", "backend", "model", "script", "allow_uncalibrated",
+          "protection", "dashboard")  # fmt: skip
 TOPICS = {
     "image/compressed": "camera_node/image/compressed",
     "verdict": "duck_protection_node/verdict",
@@ -54,7 +54,8 @@ def options_of(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--seconds", type=float, default=60.0, help="how long to record (60)")
     add("--seed", type=int, default=1, help="of town, ducks and light (1)")
-    add("--map", default="l_loop", help="the town's name, or random:N (l_loop)")
+    add("--map", default="l_loop", help="the town's name, random:N, crossings:N or official:MAP (l_loop)")
+    add("--assets", default="", metavar="NAME", help="photos, smooth or synthetic: Duckietown's own tiles and ducks")
     add("--duck-every-s", type=float, default=8.0, metavar="S", help="a duck about every S seconds (8)")
     add("--rate-hz", type=float, default=20.0, metavar="HZ", help="of the camera (20)")
     add("--no-protection", dest="protection", action="store_false", help="drive as if every frame were CLEAR")

@@ -6,7 +6,7 @@ furnish() stands on a road tile.
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import mujoco
 import numpy as np
@@ -17,6 +17,7 @@ from duck_protection.simulation.town import TILE_M, Town
 Geom = mujoco.mjtGeom
 Add = Callable[..., Any]
 BOX_LOOKS, TAG_LOOKS = 5, 3
+CLUTTER = ("box", "box", "house", "tree", "sign", "sign", "cone", "post")  # as often as they stand here
 FAR_M = 1.2  # people and big things stand this far outside the town at least
 
 
@@ -30,13 +31,21 @@ def turned(yaw_rad: float) -> List[float]:
     return [math.cos(yaw_rad / 2), 0.0, 0.0, math.sin(yaw_rad / 2)]
 
 
-def furnish(spec: Any, town: Town, look: Look, rng: np.random.Generator) -> None:
-    """Clutter on the tiles beside the road, big things and walls around."""
-    builders = [_box, _box, _house, _tree, _sign, _sign, _cone, _post]
+def furnish(
+    spec: Any, town: Town, look: Look, rng: np.random.Generator, builders: Optional[Dict[str, Add]] = None
+) -> None:
+    """Clutter on the tiles beside the road, big things and walls around.
+
+    Args:
+        builders: Of things by their name, instead of or beside our own.
+    """
+    build = {"box": _box, "house": _house, "tree": _tree, "sign": _sign, "cone": _cone, "post": _post}
+    kinds = [*CLUTTER, *(kind for kind in builders or {} if kind not in build)]
+    build.update(builders or {})
     for _ in range(look.clutter):
         x, y = _beside_road(town, rng)
         body = spec.worldbody.add_body(pos=[x, y, 0.0], quat=turned(rng.uniform(-math.pi, math.pi)))
-        builders[int(rng.integers(len(builders)))](body, rng)
+        build[kinds[int(rng.integers(len(kinds)))]](body, rng)
     for _ in range(int(rng.integers(0, 7))):
         _person(spec, town, rng)
     _walls(spec, town, rng)

@@ -135,18 +135,23 @@ class TownWorld:
         seed: Of the ducks' script, the clutter and the sensor's noise.
         town: A name that town_named() knows.
         look: What the town looks like; by default the one people are shown.
+        assets: Duckietown's own tiles, ducks and furniture: a name that assets_named() knows; empty: ours.
 
     Raises:
-        ValueError: No such town; the message lists the names.
+        ValueError: No such town or assets; the message lists the names.
     """
 
     def __init__(
-        self, seed: int = 1, town: str = "l_loop", duck_every_s: float = 8.0, look: Optional[Look] = None
+        self, seed: int = 1, town: str = "l_loop", duck_every_s: float = 8.0, look: Optional[Look] = None,
+        assets: str = "",
     ) -> None:
+        from duck_protection.simulation.official import assets_named
         from duck_protection.simulation.photographer import Photographer
 
         shape = town_named(town)
-        self._camera = Photographer(shape, look or replace(DEMO, seed=seed), DUCKS, seed)
+        self._camera = Photographer(
+            shape, look or replace(DEMO, seed=seed), DUCKS, seed, assets=assets_named(assets)
+        )
         self.lens = self._camera.lens
         self.episode = Episode(shape, self._camera.duck_widths_m, seed, duck_every_s=duck_every_s)
 

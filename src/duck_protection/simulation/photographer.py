@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import numpy as np
 
 from duck_protection.simulation.camera import Eye, Lens, Mount
 from duck_protection.simulation.look import Look
+from duck_protection.simulation.official import Assets
 from duck_protection.simulation.scene import Scene
 from duck_protection.simulation.sensor import Sensor, drive_sensor, encode, expose
 from duck_protection.simulation.town import Town
@@ -30,11 +31,14 @@ class Photographer:
     Args:
         ducks: How many the scene has; a moment's ducks are placed by their number.
         blurred: A lens out of focus on a robot that shakes.
+        assets: Duckietown's own tiles, ducks and furniture instead of ours.
     """
 
-    def __init__(self, town: Town, look: Look, ducks: int, seed: int, *, blurred: bool = False) -> None:
+    def __init__(
+        self, town: Town, look: Look, ducks: int, seed: int, *, blurred: bool = False, assets: Optional[Assets] = None
+    ) -> None:
         self.lens, self._mount = Lens(), Mount()
-        self._scene = Scene(town, look, ducks=ducks, yellow=0, robots=0)
+        self._scene = Scene(town, look, ducks=ducks, yellow=0, robots=0, assets=assets)
         self.duck_widths_m: Tuple[float, ...] = tuple(self._scene.duck_width_m)
         self._rng = np.random.default_rng([seed, 19])
         self._blurred = blurred

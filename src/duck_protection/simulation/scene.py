@@ -5,8 +5,8 @@ new Scene (about 0.1 s). Promise: nothing but what was placed stands on the road
 """
 from __future__ import annotations
 
-import math
-from typing import Any, Dict, Tuple
+from dataclasses import replace
+from typing import Any, Collection, Dict, Optional, Tuple
 
 import mujoco
 import numpy as np
@@ -21,29 +21,41 @@ from duck_protection.simulation.clutter import (
     ghost,
     turned,
 )
-from duck_protection.simulation.crossings import ways_out
+from duck_protection.simulation.furniture import Furniture, official_duck, official_pictures
 from duck_protection.simulation.look import Look
-from duck_protection.simulation.town import TILE_M, Cell, Town
+from duck_protection.simulation.official import Assets
+from duck_protection.simulation.tiles import STRAIGHTS, laid_tiles
+from duck_protection.simulation.town import TILE_M, Town
 
 HIDDEN = (0.0, 0.0, -5.0)  # below the floor, which is opaque from above
 FLOOR_M = 40.0
-STRAIGHTS = 2  # differently worn straight tiles a look
 
 
 class Scene:
-    """One compiled town; `model` and `data` are MuJoCo's."""
+    """One compiled town; `model` and `data` are MuJoCo's.
 
-    def __init__(self, town: Town, look: Look, *, ducks: int = 24, yellow: int = 6, robots: int = 2) -> None:
+    Args:
+        assets: Duckietown's own tiles, ducks and furniture instead of ours, and a map's furniture among the clutter.
+
+    Raises:
+        ValueError: One of their files is missing or cannot be read.
+    """
+
+    def __init__(
+        self, town: Town, look: Look, *, ducks: int = 24, yellow: int = 6, robots: int = 2,
+        assets: Optional[Assets] = None,
+    ) -> None:
         rng = np.random.default_rng([look.seed, 13])
         self._pictures: Dict[str, np.ndarray] = {}
+        self._theirs = official_pictures(assets, len(look.duck_colours)) if assets else {}
         spec = mujoco.MjSpec()
         _settings(spec, look)
         self._add_materials(spec, look, rng)
-        if town.side_roads:
+        if town.side_roads or town.tiles:
             self._add_crossings(spec, look)
-        _add_meshes(spec, look)
-        _lay_tiles(spec, town)
-        furnish(spec, town, look, rng)
+        _add_meshes(spec, look, official_duck(assets)[0] if assets else shapes.duck_mesh())
+        _lay_tiles(spec, town, self._pictures)
+        self._furnish(spec, town, look, rng, assets)
         self.duck_width_m = [look.duck_width_m(i) for i in range(ducks)]
         for i in range(ducks):
             _add_duck(spec, look, i)
@@ -87,6 +99,18 @@ class Scene:
             table[geom] = duck + 1
         return table
 
+    def _furnish(
+        self, spec: Any, town: Town, look: Look, rng: np.random.Generator, assets: Optional[Assets]
+    ) -> None:
+        if assets is None:
+            furnish(spec, town, look, rng)
+            return
+        flat = mujoco.mjtTexture.mjTEXTURE_2D
+        furniture = Furniture(assets, lambda name, picture: self._material(spec, name, flat, picture),
+                              lambda name, mesh, scale: _add_mesh(spec, name, mesh, (scale,) * 3))
+        stand = furniture.furnish(spec, town)
+        furnish(spec, town, replace(look, clutter=max(0, look.clutter - stand)), rng, furniture.builders())
+
     def _add_crossings(self, spec: Any, look: Look) -> None:
         rng = np.random.default_rng([look.seed, 37])  # its own: a town without crossings looks as it always did
         for ways in (3, 4):
@@ -110,6 +134,8 @@ class Scene:
         for i, colour in enumerate(look.duck_colours):
             skin = shapes.duck_skin(np.array(colour), np.array(look.beak))
             self._material(spec, f"duck{i}", flat, skin, gloss=look.gloss)
+        for kind in ("grass", "asphalt") if self._theirs else ():
+            self._material(spec, kind, flat, self._theirs[kind], gloss=0.0)
         self._texture(spec, "hall", mujoco.mjtTexture.mjTEXTURE_SKYBOX, paint.hall(rng, look.darkness))
         for name, rgba in (("glow", [1, 1, 1, 1]), ("tail_glow", [1, 0.1, 0.1, 1]), ("green_glow", [0.2, 1, 0.3, 1])):
             spec.add_material(name=name, rgba=rgba, emission=1.0)
@@ -121,6 +147,7 @@ class Scene:
         material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
 
     def _texture(self, spec: Any, name: str, kind: mujoco.mjtTexture, picture: np.ndarray) -> None:
+        picture = self._theirs.get(name, picture)
         height, width = picture.shape[:2]
         spec.add_texture(name=name, type=kind, width=width, height=height, nchannel=3,
                          builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT)
@@ -146,8 +173,7 @@ def _settings(spec: Any, look: Look) -> None:
     spec.visual.headlight.specular = [0.0] * 3
 
 
-def _add_meshes(spec: Any, look: Look) -> None:
-    duck = shapes.duck_mesh()
+def _add_meshes(spec: Any, look: Look, duck: shapes.Mesh) -> None:
     for i, width in enumerate(look.duck_widths_m):
         _add_mesh(spec, f"duck{i}", duck, (width / shapes.DUCK_WIDTH,) * 3)
     _add_mesh(spec, "roof", shapes.prism_mesh(), (0.2, 0.24, 0.1))
@@ -175,36 +201,14 @@ def _add_duck(spec: Any, look: Look, i: int) -> None:
               rgba=[0, 0, 0, 0.3])
 
 
-def _lay_tiles(spec: Any, town: Town) -> None:
+def _lay_tiles(spec: Any, town: Town, materials: Collection[str]) -> None:
     ghost(spec.worldbody, mujoco.mjtGeom.mjGEOM_PLANE, [FLOOR_M, FLOOR_M, 0.1], pos=[0, 0, -0.003], material="floor")
-    cells, crossings = list(town.cells), ways_out(town)
-    for i, here in enumerate(cells):
-        kind, turn = _tile(cells[i - 1], here, cells[(i + 1) % len(cells)])
-        material = "curve" if kind == "curve" else f"straight{i * 7 % 5 % STRAIGHTS}"
-        if here in crossings:
-            material, turn = f"crossing{len(crossings[here]) + 2}", crossings[here][0] - math.pi / 2
-        _lay(spec, here, material, turn)
-    for road in town.side_roads:
-        turn = math.atan2(road[1][1] - road[0][1], road[1][0] - road[0][0])
-        for i, here in enumerate(road):
-            _lay(spec, here, f"straight{i % STRAIGHTS}", turn)
-
-
-def _lay(spec: Any, cell: Cell, material: str, turn: float) -> None:
     half = TILE_M / 2
-    place = [(cell[0] + 0.5) * TILE_M, (cell[1] + 0.5) * TILE_M, 0.0]
-    ghost(spec.worldbody, mujoco.mjtGeom.mjGEOM_PLANE, [half, half, 0.1], pos=place, quat=turned(turn),
-          material=material)
-
-
-def _tile(before: Cell, here: Cell, after: Cell) -> Tuple[str, float]:
-    """Kind of a road tile and the turn, in radians, from how paint.road_tile draws it."""
-    back = math.atan2(before[1] - here[1], before[0] - here[0])
-    on = math.atan2(after[1] - here[1], after[0] - here[0])
-    between = (on - back) % (2 * math.pi)
-    if abs(between - math.pi) < 0.1:
-        return "straight", on
-    return "curve", back if between < math.pi else on
+    for cell, material, turn in laid_tiles(town):
+        if material in materials:  # a map's grass and asphalt are ours to paint only with its pictures
+            place = [(cell[0] + 0.5) * TILE_M, (cell[1] + 0.5) * TILE_M, 0.0]
+            ghost(spec.worldbody, mujoco.mjtGeom.mjGEOM_PLANE, [half, half, 0.1], pos=place, quat=turned(turn),
+                  material=material)
 
 
 def _add_eye(spec: Any, look: Look) -> None:

@@ -8,10 +8,13 @@ Ground frame: x east, y north, metres; headings in radians, anticlockwise from e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, List, Sequence, Tuple
 
 import numpy as np
+
+if TYPE_CHECKING:  # tiles.py lays a town's tiles
+    from duck_protection.simulation.tiles import Thing, Tile
 
 TILE_M = 0.585  # Duckietown's tile with the interlocking rim hidden
 LANE_OFFSET_M = 0.20 * TILE_M  # lane centre from the tile's centre; right curves 0.3 tile, left curves 0.7 tile
@@ -153,11 +156,16 @@ def _segment(before: Cell, here: Cell, after: Cell) -> Tuple[float, float, float
 
 @dataclass(frozen=True)
 class Town:
-    """A loop of road tiles: cells (column, row) in driving order, each a neighbour of the next."""
+    """A loop of road tiles: cells (column, row) in driving order, each a neighbour of the next.
+
+    A town laid after a map has all the map's tiles, those of the loop too, and no side roads; things are its furniture.
+    """
 
     name: str
     cells: Tuple[Cell, ...]
     side_roads: Tuple[Tuple[Cell, ...], ...] = ()  # each from its first tile beside the loop outwards (crossings.py)
+    tiles: Tuple[Tile, ...] = ()
+    things: Tuple[Thing, ...] = ()
 
     def __post_init__(self) -> None:
         for a, b in zip(self.cells, [*self.cells[1:], self.cells[0]]):
@@ -172,10 +180,12 @@ class Town:
 
     def reverse(self) -> Town:
         """The same road, driven the other way round."""
-        return Town(self.name + "_reversed", self.cells[::-1], self.side_roads)
+        return replace(self, name=self.name + "_reversed", cells=self.cells[::-1])
 
     def roads(self) -> Tuple[Cell, ...]:
-        """Every road tile, those of side roads included."""
+        """Every road tile, those of side roads and of a map's other roads included."""
+        if self.tiles:
+            return tuple(tile.cell for tile in self.tiles if tile.neighbours())
         return (*self.cells, *(cell for road in self.side_roads for cell in road))
 
     def bounds(self) -> Tuple[int, int, int, int]:

@@ -1,6 +1,6 @@
-"""Towns by name: a few that people know, and endless random ones, with side roads or without.
+"""Towns by name: a few that people know, endless random ones with side roads or without, and Duckietown's own maps.
 
-Promise: a name is always the same town.
+Promise: a name is always the same town; official ones need Duckietown's package (official.py).
 """
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ DRAWN: Dict[str, Callable[[int], Town]] = {"random": random_town, "crossings": r
 
 
 def town_named(name: str) -> Town:
-    """A town by name: one of CORNERS, with "_reversed" for the other way round, "random:SEED" or "crossings:SEED".
+    """A town by name: one of CORNERS, "official:MAP", "random:SEED" or "crossings:SEED".
+
+    The first two also with "_reversed" for the other way round.
 
     Raises:
         ValueError: No such town; the message lists the names.
@@ -28,8 +30,13 @@ def town_named(name: str) -> Town:
     if kind in DRAWN and seed.isdigit():
         return DRAWN[kind](int(seed))
     base = name[: -len("_reversed")] if name.endswith("_reversed") else name
+    if kind == "official":
+        from duck_protection.simulation.official_maps import official_town  # reads files
+
+        town = official_town(base.partition(":")[2])
+        return town if base == name else town.reverse()
     if base not in CORNERS:
-        known = ", ".join([*sorted(CORNERS), *(f"{kind}:SEED" for kind in DRAWN)])
+        known = ", ".join([*sorted(CORNERS), "official:MAP", *(f"{kind}:SEED" for kind in DRAWN)])
         raise ValueError(f"no town {name!r}; known: {known}; those without a seed also _reversed")
     town = Town(base, tuple(cells_between(CORNERS[base])))
     return town if base == name else town.reverse()
