@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import copy
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -85,6 +86,8 @@ class Training:
         decayed, others = [p for p in self._all if p.ndim >= 2], [p for p in self._all if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(0.9, 0.98), fused=True)
+        self._kitchen = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+        self._ahead: Optional[Tuple[int, Future[Batch]]] = None
         self._see = torch.compile(see, dynamic=False) if plan.compile_tower else see
 
     def _prepare(self, start: Optional[Dict[str, Any]]) -> None:
@@ -102,7 +105,7 @@ class Training:
 
     def advance(self) -> float:
         """One step; returns its loss."""
-        batch = self.batches.at(self.step).to(self._device)
+        batch = self._prepared().to(self._device)
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
         loss = self.loss_of(batch)
@@ -113,6 +116,13 @@ class Training:
         self.average.update_parameters(self.model)
         self.step += 1
         return float(loss.detach())
+
+    def _prepared(self) -> Batch:
+        """This step's batch, made while the step before it was being learnt; the next one is begun."""
+        here, self._ahead = self._ahead, None
+        batch = here[1].result() if here is not None and here[0] == self.step else self.batches.at(self.step)
+        self._ahead = (self.step + 1, self._kitchen.submit(self.batches.at, self.step + 1))
+        return batch
 
     def loss_of(self, batch: Batch) -> Tensor:
         """The verdict's token, and with smaller weights the end after it, the free answers and the tutor's cells."""
