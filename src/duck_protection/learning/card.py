@@ -60,7 +60,7 @@ def _rendered(sets: Sequence[Mapping[str, Any]]) -> List[str]:
         columns += [(one["name"], one)] + ([(f"{one['name']}, away", away)] if away else [])
     if not columns:
         return []
-    lines = ["", '"Away" are the frames farther than 5 cm from a limit of the truth.', ""]
+    lines = ["", '"Away": farther than 5 cm from a limit of the truth, not hanging on a mere glimpse of a duck.', ""]
     lines += [_row(["", *(name for name, _ in columns)]), "|" + "---|" * (len(columns) + 1)]
     lines.append(_row(["frames", *(f"{column['n']:,}" for _, column in columns)]))
     return lines + [_row([words, *(share(column["counts"][key]) for _, column in columns)]) for key, words in ROWS]
