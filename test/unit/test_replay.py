@@ -89,3 +89,13 @@ def test_the_demo_passes_on_what_was_asked(tmp_path: Path) -> None:
     assert plan.arguments["seed"] == 7 and plan.arguments["protection"] is False and plan.arguments["record"] is False
     assert plan.arguments["script"] == str(script) and plan.arguments["backend"] == "scripted"
     assert plan.parameters["out"] == str(tmp_path) and plan.logs == tmp_path / "log"
+
+
+def test_the_numbers_may_be_wanted_where_they_are_already(tmp_path: Path) -> None:
+    numbers, elsewhere = tmp_path / "demo.json", tmp_path / "new" / "copy.json"
+    run_demo.copy_of(numbers, elsewhere)
+    assert not elsewhere.exists()
+    numbers.write_text("{}")
+    for wanted in (numbers, elsewhere):
+        run_demo.copy_of(numbers, wanted)
+    assert numbers.read_text() == elsewhere.read_text() == "{}"

@@ -17,8 +17,8 @@ from duck_protection.verdict import Level, Reply, Thresholds
 STOP_AT = np.linspace(0.05, 0.5, 19)
 CLEAR_AT = np.array([0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995])
 # What a judgement costs, by truth (row: CLEAR, SLOW, STOP) and judged level (column: CLEAR, SLOW, STOP). A duck run
-# over, a duck passed a little too fast, a stop too many; only their order is meant. Too much caution weighs twice what it
-# costs, for in data sets dangers are as frequent as clear roads, and on a road they are rare.
+# over, a duck passed a little too fast, a stop too many; only their order is meant. Too much caution weighs double, for
+# in data sets dangers are as frequent as clear roads, and on a road they are rare.
 COSTS = np.array([[0, 2, 4], [4, 0, 2], [1000, 4, 0]])
 SPARE = 0.5  # clear_at is moved this far from the worst STOP of the validation frames towards 1
 LEAST_OFF_MASS, MOST_OFF_MASS = 0.02, 0.2

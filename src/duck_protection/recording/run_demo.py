@@ -33,10 +33,16 @@ def main() -> None:
     numbers = options.out / "demo.json"
     numbers.unlink(missing_ok=True)
     status = run(plan_of(options, title))
-    if options.json and numbers.exists():
-        Path(options.json).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(numbers, options.json)
+    if options.json:
+        copy_of(numbers, Path(options.json))
     sys.exit(status)
+
+
+def copy_of(numbers: Path, wanted: Path) -> None:
+    """The numbers there too, unless there are none or that is where they are."""
+    if numbers.exists() and not (wanted.exists() and wanted.samefile(numbers)):
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(numbers, wanted)
 
 
 def plan_of(options: argparse.Namespace, title: str) -> Plan:
