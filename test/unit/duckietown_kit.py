@@ -54,7 +54,9 @@ tiles:
 OPEN = "tiles:\n- [straight/E, straight/E, curve_left/E]\n"
 MAPS = {
     "ring": RING, "clockwise": CLOCKWISE, "street": STREET, "eight": EIGHT, "open": OPEN,
-    "unknown_tile": "tiles:\n- [straight/E, bridge/E]\n", "no_tiles": "objects: {}\n", "broken": "tiles: [[",
+    "unknown_tile": "tiles:\n- [straight/E, bridge/E]\n", "no_tiles": "objects: {}\n",
+    "nan": "tiles:\n- [grass]\nobjects:\n- {kind: tree, pos: [.nan, 1], height: 0.2}\n",
+    "endless": "tiles:\n- [grass]\nobjects:\n- {kind: tree, pos: [1, 1], height: .inf}\n", "broken": "tiles: [[",
     "many": f"tiles:\n- [{', '.join(['floor'] * 65)}]\n", "empty": "tiles: []\n", "list": "- 1\n",
 }  # fmt: skip
 

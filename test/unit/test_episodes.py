@@ -12,7 +12,7 @@ import pytest
 
 from duck_protection.episodes.campaign import jobs_of, run_all, run_job, timing_of
 from duck_protection.episodes.clips import clip
-from duck_protection.episodes.drive import SLOW_MODEL, Drive, Outcome, Timing, blind, perfect
+from duck_protection.episodes.drive import SLOW_MODEL, Drive, Outcome, Timing, _due, blind, perfect
 from duck_protection.episodes.eyes import ModelEyes, Sight
 from duck_protection.episodes.summary import DUCK_KINDS, Result, summary, table, worst
 from duck_protection.frames import decode
@@ -63,6 +63,13 @@ def test_a_slow_model_sees_fewer_frames_and_drives_slower() -> None:
     quick, slow = (Drive(stage, perfect, timing_of(model_s)).run() for model_s in (0.02, 0.30))
     assert slow.judged < quick.judged / 4
     assert slow.travelled_m < 0.7 * quick.travelled_m
+
+
+@pytest.mark.parametrize("hz", [5.0, 15.0, 20.0, 60.0])
+def test_the_camera_takes_as_many_pictures_as_it_says(hz: float) -> None:
+    taken = [step for step in range(1000) if _due(step, 1 / hz)]  # ten seconds
+    assert len(taken) == 10 * hz and taken[0] == 0
+    assert max(np.diff(taken)) - min(np.diff(taken)) <= 1
 
 
 def test_eyes_that_fall_asleep_stop_the_robot() -> None:

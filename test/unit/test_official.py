@@ -93,6 +93,8 @@ def test_things_of_either_kind_of_place_and_no_ducks() -> None:
         ("open", "map open: no closed loop"),
         ("unknown_tile", r"map unknown_tile: cannot be read .*unknown tile 'bridge/E'"),
         ("no_tiles", r"map no_tiles: cannot be read .*tiles"),
+        ("nan", "map nan: cannot be read .*tree: place or height is no number"),
+        ("endless", "map endless: cannot be read .*tree: place or height is no number"),
         ("broken", "map broken: cannot be read"),
         ("list", "map list: cannot be read"),
         ("empty", "map empty: has no tiles"),

@@ -12,10 +12,19 @@ import pytest
 from PIL import Image
 
 from duck_protection.corridor import DEFAULT, TOUCHING_M
-from duck_protection.learning.placing import EDGES, EVEN, choose_placement
-from duck_protection.learning.render import COUNTED_SHARE, LOOK_FRAMES, SMALL_PX, render
+from duck_protection.learning.placing import EDGES, EVEN, PLAIN, YELLOW, Crowding, choose_placement
+from duck_protection.learning.render import (
+    COUNTED_SHARE,
+    LOOK_FRAMES,
+    MIX,
+    MIXED,
+    SCENES,
+    SMALL_PX,
+    render,
+    render_look,
+)
 from duck_protection.simulation.camera import COUNTED_PX
-from duck_protection.simulation.town import BUMPER_M, random_town
+from duck_protection.simulation.town import BUMPER_M, Pose, random_town
 from duck_protection.verdict import Level
 
 N = LOOK_FRAMES + 4  # a whole look and a part of one
@@ -104,6 +113,32 @@ def test_even_frames_have_their_nearest_duck_at_any_distance_alike(tmp_path: Pat
     near = [min(duck["along_m"] for duck in label["ducks"] if abs(duck["offset_m"]) < 0.13)
             for label in labels(tmp_path) if label["kind"] == "even" and label["level"] != "CLEAR"]  # fmt: skip
     assert near and min(near) > 0.1 and np.ptp(near) > 0.3
+
+
+def test_a_mixed_set_has_looks_of_every_kind_as_that_kind_has_them() -> None:
+    assert sum(MIX.values()) == pytest.approx(1) and set(MIX) < set(SCENES)
+    drawn = [str(np.random.default_rng([31, look]).choice(list(MIX), p=list(MIX.values()))) for look in range(300)]
+    assert all(drawn.count(kind) / 300 == pytest.approx(share, abs=0.08) for kind, share in MIX.items())
+    (_, label), *_ = render_look(31, drawn.index("crossings"), range(1), "mixed", MIXED)
+    assert label["map"].startswith("crossings:")
+
+
+def test_near_frames_have_a_duck_in_the_way_and_near() -> None:
+    frames = [label for look in range(2) for _, label in render_look(5, look, range(LOOK_FRAMES), "near", "near")]
+    assert np.mean([label["level"] == "STOP" for label in frames]) > 0.8
+
+
+def test_yellow_roads_have_more_yellow_things_in_the_way() -> None:
+    path = random_town(3).path()
+
+    def on_road(crowding: Crowding) -> int:
+        rng, count = np.random.default_rng(1), 0
+        for placement in (choose_placement(path, 32, rng, crowding) for _ in range(60)):
+            things = [place[:2] for name, place in placement.things.items() if name.startswith("yellow")]
+            count += sum(abs(path.lane_pose(Pose(*place, 0.0)).d_m) < 0.15 for place in things)
+        return count
+
+    assert on_road(YELLOW) > 3 * max(1, on_road(PLAIN))
 
 
 def test_placements_are_varied_and_leave_the_robot_room() -> None:

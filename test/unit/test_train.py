@@ -142,6 +142,22 @@ def test_a_training_may_begin_with_a_models_folder(data: Path, tmp_path: Path) -
     assert all(torch.equal(own, others) for own, others in pairs)
 
 
+def test_the_card_of_a_model_that_began_with_another_names_it(data: Path, tmp_path: Path) -> None:
+    for work in ("first", "second"):
+        (tmp_path / work).mkdir()
+    train([data], tmp_path / "model", tmp_path / "first", QUESTION, PLAN)
+    train([data], tmp_path / "out", tmp_path / "second", QUESTION, PLAN, start=tmp_path / "model")
+    assert "began with" not in (tmp_path / "model" / "README.md").read_text()
+    assert "It began with the weights of model, and the terms" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_answers_do_not_speak_of_specks() -> None:
+    near, speck = {**label(0.5)["ducks"][0], "pixels": 900}, {**label(1.2)["ducks"][0], "pixels": lessons.SPOKEN_PX - 1}
+    assert lessons.answer("count", {"ducks": [near, speck]}) == "1"
+    assert lessons.answer("count", {"ducks": [near, {**speck, "pixels": lessons.SPOKEN_PX}]}) == "2"
+    assert lessons.answer("ahead", {"ducks": [speck]}) == "A road without ducks."
+
+
 def test_frames_that_a_glimpse_of_a_duck_would_change_teach_nothing() -> None:
     hidden = {"along_m": 0.3, "offset_m": 0.0}
     frames = [{**label(1.4), "glimpses": [hidden]}, {**label(0.2), "glimpses": [hidden]}, label(1.4)] * 2

@@ -57,7 +57,7 @@ def _limit(label: Dict[str, Any]) -> str:
     """Nothing where the label knows no places, or only danger from none."""
     if "ducks" not in label or "danger" in label:
         return ""
-    if label.get("glimpses") and glimpsed(label):
+    if glimpsed(label):
         return GLIMPSED
     return NEAR if near_limit(label) else AWAY
 

@@ -60,7 +60,7 @@ class FrameSet:
         return np.flatnonzero((self.looks % VALIDATION_EVERY == VALIDATION_EVERY - 1) & ~self._doubtful())
 
     def _doubtful(self) -> np.ndarray:
-        return np.array([bool(label.get("glimpses")) and glimpsed(label) for label in self.labels], dtype=bool)
+        return np.array([glimpsed(label) for label in self.labels], dtype=bool)
 
 
 def load(*folders: Path) -> FrameSet:
@@ -89,7 +89,9 @@ def _looks(labels: List[Label]) -> np.ndarray:
 
 def glimpsed(label: Label) -> bool:
     """Whether the level would be another one if ducks counted of which less than a tenth is to be seen."""
-    ducks = [*label["ducks"], *label.get("glimpses", [])]
+    if not label.get("glimpses"):
+        return False
+    ducks = [*label["ducks"], *label["glimpses"]]
     return true_level(np.array([(duck["along_m"], duck["offset_m"]) for duck in ducks])) is not Level[label["level"]]
 
 

@@ -44,7 +44,6 @@ LOOK_FRAMES = 14  # frames that share a town and a look: a new one costs as much
 SMALL_PX = (384, 288)
 ROUTE_M = 1.8
 COUNTED_SHARE = 0.1  # of a duck: the rest is cut off by the picture's side or hidden behind something
-DUCK_MIDDLE_M = 0.02
 
 Label = Dict[str, Any]
 Frame = Tuple[bytes, Label]
@@ -158,7 +157,7 @@ def _truth(eye: Eye, mount: Mount, placement: Placement, path: LanePath, widths_
 def _share(duck: SeenDuck, at: np.ndarray, mount: Mount, width_m: float) -> float:
     """How much of a duck is seen: its pixels over a square of its width at this distance, which is what a whole one
     shows (measured: 0.9 in the picture's middle, 1.1 at its side)."""
-    away_m = math.hypot(at[0] + BUMPER_M - CAMERA_AHEAD_M, at[1], mount.height_m - DUCK_MIDDLE_M)
+    away_m = math.hypot(at[0] + BUMPER_M - CAMERA_AHEAD_M, at[1], mount.height_m - placing.DUCK_MIDDLE_M)
     return duck.pixels * (away_m / (Lens().fx * width_m)) ** 2
 
 

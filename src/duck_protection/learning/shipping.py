@@ -54,7 +54,8 @@ def save_model(
     """The model as a folder, in the place of whatever was there.
 
     Args:
-        plan: As asdict(Plan) has it; with "official" when Duckietown's own files painted some frames.
+        plan: As asdict(Plan) has it; with "official" when Duckietown's own files painted some frames, and with
+            "begun_with", the name of the model whose weights were the first ones.
         card: Its README.md; without one, that of a model trained from scratch.
     """
     fresh = out.with_name(f".{out.name}.new")
@@ -107,8 +108,14 @@ def _card(
         prompt=question.prompt, words=", ".join(question.words), side=plan["sizes"]["side_px"],
         lessons=" ".join(lessons.PROMPTS), steps=plan["steps"], batch=plan["batch"], seed=plan["seed"],
         step=int(measured["step"]), right=measured["right"], missed=int(measured["stop_said_clear"]),
-        licence=OFFICIAL_TERMS if plan.get("official") else OWN_LICENCE, begin=card.BEGIN, end=card.END,
+        licence=_licence(plan), begin=card.BEGIN, end=card.END,
     )  # fmt: skip
+
+
+def _licence(plan: Dict[str, Any]) -> str:
+    own = OFFICIAL_TERMS if plan.get("official") else OWN_LICENCE
+    begun = plan.get("begun_with")
+    return f"{own} It began with the weights of {begun}, and the terms of that model hold for it too." if begun else own
 
 
 def _write_json(file: Path, content: Dict[str, Any]) -> None:

@@ -55,6 +55,7 @@ def train(
     training = Training(data, question, plan, first, device)
     if resumes:
         training.restore(torch.load(state_file, map_location="cpu", weights_only=True))
+    begun_with = start.resolve().name if start is not None and start.is_dir() else ""
     began, losses = time.monotonic(), []
     with tqdm(total=plan.steps, initial=training.step, unit="step", mininterval=10, smoothing=0.02) as bar:
         while training.step < plan.steps:
@@ -65,7 +66,7 @@ def train(
                 row = {"step": training.step, "loss": sum(losses) / len(losses), **training.check()}
                 row["minutes"] = (time.monotonic() - began) / 60
                 losses = []
-                _keep(training, row, out, work)
+                _keep(training, row, out, work, begun_with)
                 bar.write(json.dumps({key: round(value, 4) for key, value in row.items()}))
     return training
 
@@ -79,14 +80,14 @@ def _first(start: Path) -> Dict[str, Any]:
     return {"model": load_file(start / "model.safetensors"), "tokenizer": tokenizer.to_str()}
 
 
-def _keep(training: Training, row: Dict[str, float], out: Path, work: Path) -> None:
+def _keep(training: Training, row: Dict[str, float], out: Path, work: Path, begun_with: str) -> None:
     """Remember what was measured; save the model when it is the best so far."""
     training.curve.append(row)
     save_state(training.state(), work / "state.pt")
     (work / "curve.json").write_text(json.dumps(training.curve, indent=1))
     _draw(training.curve, work / "curve.png")
     if row["validation_loss"] <= min(one["validation_loss"] for one in training.curve):
-        plan = {**asdict(training.plan), "official": training.batches.official}
+        plan = {**asdict(training.plan), "official": training.batches.official, "begun_with": begun_with}
         save_model(training.shipped(), training.tokenizer, training.question, plan, row, out)
 
 

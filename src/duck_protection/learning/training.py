@@ -121,7 +121,8 @@ class Training:
         """This step's batch, made while the step before it was being learnt; the next one is begun."""
         here, self._ahead = self._ahead, None
         batch = here[1].result() if here is not None and here[0] == self.step else self.batches.at(self.step)
-        self._ahead = (self.step + 1, self._kitchen.submit(self.batches.at, self.step + 1))
+        if self.step + 1 < self.plan.steps:
+            self._ahead = (self.step + 1, self._kitchen.submit(self.batches.at, self.step + 1))
         return batch
 
     def loss_of(self, batch: Batch) -> Tensor:

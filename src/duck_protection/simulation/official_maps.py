@@ -98,7 +98,10 @@ def _things(objects: Any, rows: int) -> Tuple[Thing, ...]:
     for entry in entries:
         pose = _pose(entry, rows)
         if pose is not None and "height" in entry and not str(entry["kind"]).startswith("duckie"):
-            things.append(Thing(str(entry["kind"]), *pose, float(entry["height"])))
+            thing = Thing(str(entry["kind"]), *pose, float(entry["height"]))
+            if not all(map(math.isfinite, (*pose, thing.height_m))):
+                raise ValueError(f"{thing.kind}: place or height is no number")
+            things.append(thing)
     return tuple(things)
 
 
