@@ -6,11 +6,13 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from duck_protection.frames import decode
 from duck_protection.question import questions_from
@@ -26,6 +28,7 @@ import pictures  # noqa: E402
 import quantising  # noqa: E402
 import shadow  # noqa: E402
 import showing  # noqa: E402
+import sizes  # noqa: E402
 from shapes import random_fastvlm  # noqa: E402
 
 from duck_protection.vlm.checkpoints import Checkpoint  # noqa: E402
@@ -124,3 +127,35 @@ def test_what_is_told_is_also_written(tmp_path: Path, capsys: pytest.CaptureFixt
     assert said.startswith("some/1 at ") and f"{result['host']['cores']} cores" in said and result["date"] in said
     assert json.loads((tmp_path / "deep" / "some.json").read_text()) == result
     showing.tell(result, "nothing is written", None)
+
+
+def test_the_curve_of_sizes_is_measured_on_what_training_kept_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, duckling = tmp_path / "data", ROOT / "models" / "duckling"
+    (data / "frames").mkdir(parents=True)
+    frames = np.random.default_rng(3).integers(0, 255, (24, 288, 384, 3), dtype=np.uint8)
+    np.save(data / "frames_384.npy", frames)
+    labels = []
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(data / f"frames/{number}.jpg")
+        level, ducks = ("STOP", [{"along_m": 0.2, "offset_m": 0.0}]) if number % 2 else ("CLEAR", [])
+        labels.append({"file": f"frames/{number}.jpg", "map": f"town {number // 2}", "level": level, "ducks": ducks})
+    (data / "labels.jsonl").write_text("".join(json.dumps(one) + "\n" for one in labels))
+    question = questions_from(yaml.safe_load((ROOT / "config" / "questions.yaml").read_text()))["road"]
+    row = sizes.measure(duckling, [data], question)
+    assert (row["counts"]["right"]["of"], row["counts"]["stop_recall"]["of"]) == (2, 1)
+    asked = []
+
+    def learnt(name: str, layers: Any, *_: Any) -> Any:
+        asked.append(layers)
+        return {"size": name, "layers": layers, "parameters": 2e6, "validation_loss": 0.2, **row}
+
+    monkeypatch.setattr(sizes, "learn", learnt)
+    files = ["--json", str(tmp_path / "json"), "--picture", str(tmp_path / "curve.png")]
+    sizes.main(["--data", str(data), "--model", str(duckling), *files])
+    base = sizes.layers_of(duckling)
+    assert asked == [base, tuple(n + n // 2 for n in base), tuple(2 * n for n in base)]
+    told, shown = json.loads((tmp_path / "json").read_text()), capsys.readouterr().out
+    assert [one["size"] for one in told["sizes"]] == ["as it is", "1.5 x as deep", "2 x as deep"]
+    assert max(map(len, shown.splitlines()[:8])) <= 100 and (tmp_path / "curve.png").stat().st_size > 5000

@@ -17,7 +17,7 @@ from duck_protection.corridor import true_level
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
 from duck_protection.learning.dataset import FrameSet, load, mirrored, near_limit, soft_targets
-from duck_protection.learning.reading import choice_logits
+from duck_protection.learning.reading import choice_logits, leak_loss
 from duck_protection.learning.shipping import save_model
 from duck_protection.learning.thin import thin_config
 from duck_protection.learning.tokenizer import make_tokenizer
@@ -129,6 +129,35 @@ def test_a_training_may_begin_with_anothers_weights_and_nothing_else_of_it(data:
     assert all(torch.equal(own, others) for own, others in pairs)
     assert not all(torch.equal(own, old) for (own, _), old in zip(pairs, before))
     assert second.step == 0 and second.curve == [] and not second.optimizer.state
+
+
+def test_blocks_that_a_trained_tower_is_given_disturb_nothing_and_learn(data: Path) -> None:
+    first = Training([data], QUESTION, PLAN)
+    losses(first, 2)
+    more = replace(PLAN, sizes=replace(SIZES, layers=(1, 2, 1, 2, 1)))
+    second = Training([data], QUESTION, more, first.state())
+    with torch.no_grad():
+        said = [choice_logits(one.model.eval(), first.batches.at(0)) for one in (first, second)]
+    assert torch.allclose(*said, atol=0.05)
+    added = second.model.get_submodule("model.vision_tower.timm_model.stages.3.blocks.1.layer_scale_2").gamma
+    before = added.detach().clone()
+    losses(second, 2)
+    assert not torch.allclose(added, before)
+
+
+def test_a_state_that_lacks_more_than_blocks_is_refused(data: Path) -> None:
+    wider = replace(PLAN, sizes=replace(SIZES, text_layers=SIZES.text_layers + 1))
+    with pytest.raises(ValueError, match=r"another model's: it has no .*layers"):
+        Training([data], QUESTION, wider, Training([data], QUESTION, PLAN).state())
+
+
+def test_a_stop_that_is_read_as_clear_costs_besides() -> None:
+    logits = torch.tensor([[8.0, 0.0, 1.0, -2.0], [0.0, 0.0, 6.0, 0.0]])
+    assert float(leak_loss(logits, torch.zeros(2), 0)) == 0
+    clear = logits.softmax(-1)[:, 0]
+    assert float(leak_loss(logits, torch.ones(2), 0)) == pytest.approx(float(-torch.log(1 - clear).mean()), rel=1e-4)
+    leak_loss(logits.requires_grad_(), torch.tensor([1.0, 0.0]), 0).backward()
+    assert logits.grad is not None and logits.grad[0, 0] > 0.4 and not logits.grad[1].any()
 
 
 def test_a_training_may_begin_with_a_models_folder(data: Path, tmp_path: Path) -> None:

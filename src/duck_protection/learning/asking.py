@@ -53,7 +53,7 @@ def ask(vlm: Vlm, frames: FrameSet, count: int, seed: int = 20) -> List[Asked]:
     chosen = np.linspace(0, len(frames.files) - 1, min(count, len(frames.files))).astype(int)
     rng, asked = np.random.default_rng(seed), []
     for turn, number in enumerate(tqdm(chosen.tolist(), unit="answer", mininterval=5)):
-        topic, prompt = lessons.draw(turn, rng)
+        topic, prompt = lessons.draw(turn, rng, lessons.TOPICS)
         if topic == "other" and rng.random() < 0.5:
             prompt = str(rng.choice(UNTAUGHT))
         said = "".join(vlm.generate(decode(frames.files[number].read_bytes()), prompt, MOST_TOKENS)).strip()

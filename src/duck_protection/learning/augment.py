@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+TINT = 0.2  # a lamp's colour: each channel up to a fifth brighter or darker than the others
 SHIFT_PX = (2, 6)  # rows, columns of a 384-pixel picture; two rows are the pitch of one degree in three
 
 
@@ -19,7 +20,7 @@ def augment(pictures: Tensor, generator: torch.Generator) -> Tensor:
         pictures: float32, shape (batch, 3, height, width), RGB order, 0 to 1.
     """
     count = len(pictures)
-    gain = torch.exp(_uniform(count, 1, generator, 0.35) + _uniform(count, 3, generator, 0.10))
+    gain = torch.exp(_uniform(count, 1, generator, 0.35) + _uniform(count, 3, generator, TINT))
     contrast = torch.exp(_uniform(count, 1, generator, 0.25))
     middle = pictures.mean(dim=(1, 2, 3)).reshape(-1, 1)
     scale = (gain * contrast)[..., None, None]

@@ -23,10 +23,11 @@ PROMPTS: Mapping[str, Tuple[str, ...]] = {
     "ahead": ("What is ahead?", "What do you see?", "What is in front of you?", "Describe the picture."),
 }
 TOPICS = (*PROMPTS, "other")
+TURNS = ("count", "ahead", "distance", "count", "lane", "ahead", "count", "other")  # what is hard is taught oftener
 NOT_TRAINED = "I was not trained for that."
 MOST_COUNTED = 9
 FARTHEST_M = 1.5
-SPOKEN_PX = 50  # of the 640x480 picture: a duck about two metres away; smaller ones are specks, and not spoken of
+SPOKEN_PX = 100  # of the 640x480 picture: a duck 1.5 m away, as far as other answers reach; specks are not spoken of
 # Beginnings and things of questions that nobody taught it to answer; combined at random, with random letters for the
 # words that no list holds. Some of them speak of ducks, so that the word alone is no sign.
 _BEGINNINGS = (
@@ -45,9 +46,9 @@ _THINGS = (
 )
 
 
-def draw(step: int, rng: np.random.Generator) -> Tuple[str, str]:
+def draw(step: int, rng: np.random.Generator, turns: Sequence[str] = TURNS) -> Tuple[str, str]:
     """Topic and prompt of a training step: topics in turn, the wording by chance."""
-    topic = TOPICS[step % len(TOPICS)]
+    topic = turns[step % len(turns)]
     return topic, _other(rng) if topic == "other" else str(rng.choice(PROMPTS[topic]))
 
 

@@ -42,7 +42,7 @@ class Crowding:
 HARD = Crowding(1.0, (0.65, 0.25, 0.10), (0.35, 0.25, 0.2, 0.2), (0.4, 0.3, 0.2, 0.1), 1.0)
 PLAIN = Crowding(0.5, (0.85, 0.12, 0.03), (0.7, 0.3, 0.0, 0.0), (0.7, 0.3, 0.0, 0.0), 0.7)
 EDGES = replace(PLAIN, kinds=(0.0, 0.0, 0.0, 1.0, 0.0))
-YELLOW = replace(PLAIN, kinds=(0.5, 0.4, 0.1, 0.0, 0.0), yellow=(0.0, 0.3, 0.4, 0.3), on_road=0.5)
+YELLOW = replace(PLAIN, kinds=(0.3, 0.55, 0.15, 0.0, 0.0), yellow=(0.0, 0.3, 0.4, 0.3), on_road=0.5)
 EVEN = replace(PLAIN, kinds=(1 / 3, 0.0, 0.0, 0.0, 2 / 3))
 NEAR = replace(PLAIN, kinds=(0.0, 0.0, 0.0, 0.0, 1.0), even_m=(NEAREST_M, 0.45))
 EDGE_PX = 45  # a near duck's middle so far beyond the picture's side, or inside it: a part of it shows
@@ -165,11 +165,12 @@ def _crowd(
 def _yellow_things(
     placement: Placement, path: LanePath, start: float, rng: np.random.Generator, crowding: Crowding
 ) -> None:
-    """Yellow things beside the road, now and then on it, never where they hide a duck."""
+    """Yellow things beside the road, now and then on it, as near as ducks come, never where they hide a duck."""
     for i in range(int(rng.choice([0, 2, 5, 8], p=crowding.yellow))):
         on_road = rng.random() < crowding.on_road
         offset = rng.uniform(-0.15, 0.35) if on_road else _roadside(rng)
-        where = _beside(path, start, rng.uniform(0.25, 2.2), offset, rng)
+        along = rng.uniform(0.05, 1.2) if on_road else rng.uniform(0.25, 2.2)
+        where = _beside(path, start, along, offset, rng)
         if _free(placement, where, 0.1):
             placement.things[f"yellow{i}"] = where
 

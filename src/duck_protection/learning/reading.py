@@ -36,3 +36,16 @@ def choice_logits(model: FastVlmForConditionalGeneration, batch: Batch) -> Tenso
 def soft_loss(logits: Tensor, choices: Tensor, word_ids: List[int]) -> Tensor:
     """Cross-entropy against soft choices, over the whole vocabulary: mass off the choices costs too."""
     return -(choices * functional.log_softmax(logits, -1)[:, word_ids]).sum(1).mean()
+
+
+def leak_loss(logits: Tensor, stops: Tensor, clear_id: int) -> Tensor:
+    """What STOP frames cost besides, the more of them is read as CLEAR: -log(1 - p(Clear)), mean over the batch.
+
+    Args:
+        logits: float32, shape (batch, vocabulary).
+        stops: float32, shape (batch,): how much each frame deserves STOP.
+        clear_id: The token of the choice that lets the robot drive on.
+    """
+    others = logits.clone()
+    others[:, clear_id] = -torch.inf
+    return (stops * (logits.logsumexp(-1) - others.logsumexp(-1))).mean()

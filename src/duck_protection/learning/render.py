@@ -6,7 +6,7 @@ Kinds of scenes: plain (a lit room, few things), hard (dark halls, coloured lamp
 a near duck that the picture's side cuts off), crossings (plain, in towns with side roads), yellow (plain, with
 yellow things that are no ducks on the road), and even (plain, the nearest duck in the way at any distance from 0.15 to
 1.5 m alike, and none in a third of the frames), near (plain, a duck in the way within 0.45 m in every frame); mixed has
-looks of plain, crossings, hard, even and yellow ones: what a training wants.
+looks of all of them: what a training wants.
 Writes frames/NNNNNN.jpg (640x480), labels.jsonl (one line a frame) and frames_384.npy (uint8, shape
 (n, 288, 384, 3): the decoded JPEG resized bicubically, without the padding that makes it square).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
@@ -74,7 +74,8 @@ SCENES = {
     "crossings": Scenes(placing.PLAIN, plain_sensor, _tidy, random_crossings),
 }
 MIXED = "mixed"
-MIX = {"plain": 0.25, "crossings": 0.25, "hard": 0.15, "even": 0.15, "yellow": 0.2}  # share of the looks of a mixed set
+# Shares of the looks of a mixed set.
+MIX = {"plain": 0.15, "crossings": 0.2, "hard": 0.15, "even": 0.15, "yellow": 0.15, "near": 0.12, "edges": 0.08}
 
 
 def render_look(

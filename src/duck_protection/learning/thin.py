@@ -1,8 +1,8 @@
 """The duckling's body: FastVLM in every respect, thin enough for two CPU cores.
 
 Answers: which configuration has the model that is trained here? The tower is FastVLM's own fastvit_mci3 in its
-re-parameterised form, the projector and the Qwen2 text model are transformers' own; only the sizes differ (about two
-million parameters). Sizes are those of a first trial: 98 % of 800 rendered frames right after 900 steps of 16.
+re-parameterised form, the projector and the Qwen2 text model are transformers' own; only the sizes differ (two and
+a half million parameters). Widths are those of a first trial: 98 % of 800 rendered frames right after 900 steps of 16.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sizes:
     """What makes a FastVLM thin or thick."""
 
     side_px: int = 384
-    layers: tuple[int, ...] = (1, 1, 2, 2, 1)
+    layers: tuple[int, ...] = (1, 2, 4, 4, 1)
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     mlp_ratio: int = 3
     text_layers: int = 3

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +22,17 @@ from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditional
 from duck_protection.learning import lessons
 from duck_protection.learning.dataset import load
 from duck_protection.learning.lesson_batches import IGNORED, Batch, Batches
-from duck_protection.learning.reading import choice_logits, hidden_states, soft_loss
+from duck_protection.learning.reading import choice_logits, hidden_states, leak_loss, soft_loss
 from duck_protection.learning.thin import DUCKLING, Sizes, thin_config
 from duck_protection.learning.tokenizer import make_tokenizer
 from duck_protection.learning.tutor import Tutor, see
-from duck_protection.learning.waking import wake
+from duck_protection.learning.waking import add_block, wake
 from duck_protection.question import Question
 
 FREE_WEIGHT = 0.4  # of the free questions' loss beside the verdict's
+LEAK_WEIGHT = 2.0  # of the loss about STOPs that are read as CLEAR: a duck run over is worse than a stop too many
 WORD_WEIGHTS = ("embed_tokens.weight", "lm_head.weight")  # rows by token number
+TOWER_BLOCK = re.compile(r".*\.stages\.\d+\.blocks\.\d+")
 TUTOR_WEIGHT = 0.3  # of the loss about where the ducks are
 
 
@@ -62,7 +65,7 @@ class Training:
 
     Args:
         start: Another training's state, whose weights are the first ones here; nothing else of it is used. Without a
-            tutor, a new one begins.
+            tutor, a new one begins. The model may have more blocks than that one had: those begin as mere shortcuts.
         device: Where the arithmetic happens, "cpu" or "cuda"; batches are made by the CPU.
     """
 
@@ -99,8 +102,12 @@ class Training:
             if start.get("tokenizer") != self.tokenizer.to_str():  # the same number would mean another word
                 taken = {name: value for name, value in taken.items() if not name.endswith(WORD_WEIGHTS)}
             missing, _ = self.model.load_state_dict(taken, strict=False)
-            if not all(name.endswith(WORD_WEIGHTS) for name in missing):
-                raise ValueError(f"the state to begin with is another model's: it has no {missing[0]}")
+            added = {_block(name) for name in missing if TOWER_BLOCK.match(name)} - {_block(name) for name in taken}
+            lost = [name for name in missing if not name.endswith(WORD_WEIGHTS) and _block(name) not in added]
+            if lost:
+                raise ValueError(f"the state to begin with is another model's: it has no {lost[0]}")
+            for name in added:
+                add_block(self.model.get_submodule(name))
             self.tutor.load_state_dict(start.get("tutor", {}), strict=False)  # an older tutor may have had fewer heads
 
     def advance(self) -> float:
@@ -126,7 +133,8 @@ class Training:
         return batch
 
     def loss_of(self, batch: Batch) -> Tensor:
-        """The verdict's token, and with smaller weights the end after it, the free answers and the tutor's cells."""
+        """The verdict's token, above all where a STOP is read as CLEAR, and with smaller weights the end after it, the
+        free answers and the tutor's cells."""
         word_ids, taught = self.batches.word_ids, batch.targets != IGNORED
         with sdpa_kernel([SDPBackend.MATH]), torch.autocast(self._device.type, torch.bfloat16):
             middle, tokens = self._see(self.model.model.vision_tower.timm_model, batch.pixels)
@@ -135,7 +143,9 @@ class Training:
             free = self.model.lm_head(hidden[taught]).float()
             tutored = self.tutor.loss(middle, tokens, batch.tutoring)
         said = FREE_WEIGHT * functional.cross_entropy(free, batch.targets[taught])
-        return soft_loss(verdict, batch.choices, word_ids) + said + TUTOR_WEIGHT * tutored
+        stop, clear = self._index("STOP"), self._index("CLEAR")
+        leaked = LEAK_WEIGHT * leak_loss(verdict, batch.choices[:, stop], word_ids[clear])
+        return soft_loss(verdict, batch.choices, word_ids) + leaked + said + TUTOR_WEIGHT * tutored
 
     @torch.no_grad()
     def check(self) -> Dict[str, float]:
@@ -181,6 +191,12 @@ class Training:
         self.average.load_state_dict(state["average"])
         self.tutor.load_state_dict(state["tutor"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _block(weight: str) -> str:
+    """The tower's block that a weight belongs to; itself if to none."""
+    match = TOWER_BLOCK.match(weight)
+    return match[0] if match else weight
 
 
 def _averaging(most: float) -> Callable[[List[Tensor], List[Tensor], Any], None]:

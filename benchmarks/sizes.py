@@ -1,0 +1,158 @@
+"""What a bigger duckling sees better: `./run bench sizes --data data/mixed`.
+
+Answers: at which share of frames is the level right, and how many STOPs are read as CLEAR, when the same weights learn
+on from the same frames for the same number of steps, as they are and with more blocks in the tower? So what does the
+next step in size buy, and what does it cost? Frames kept back from training are measured. An hour on two cores; a size
+that was measured already is not measured again (--work). Asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+import yaml
+from showing import heading, tell
+
+from duck_protection.learning.dataset import load, near_limit
+from duck_protection.learning.evaluation import read
+from duck_protection.learning.marking import likeliest
+from duck_protection.learning.scores import Count
+from duck_protection.learning.thin import DUCKLING
+from duck_protection.learning.train import train
+from duck_protection.learning.training import Plan
+from duck_protection.question import Question, questions_from
+from duck_protection.recording.results import envelope
+from duck_protection.verdict import Level
+from duck_protection.vlm.fastvlm import FastVlm
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT_MB, LIMIT_MS = 20, 40  # what a duckling may weigh, and take for one verdict on two cores
+CURVES = {"stop_recall": "STOP read as STOP", "right_away_from_limits": "level right, 5 cm from limits",
+          "right": "level right"}  # fmt: skip
+
+
+def layers_of(model: Path) -> Tuple[int, ...]:
+    """How many blocks each stage of this model's tower has."""
+    config = json.loads((model / "config.json").read_text())
+    return tuple(config["vision_config"]["model_args"]["layers"])
+
+
+def sizes_of(base: Tuple[int, ...]) -> Dict[str, Tuple[int, ...]]:
+    """Names and towers: as it is, twice as deep, three times."""
+    return {
+        "as it is": base,
+        "1.5 x as deep": tuple(blocks + blocks // 2 for blocks in base),
+        "2 x as deep": tuple(2 * blocks for blocks in base),
+    }
+
+
+def measure(model: Path, data: List[Path], question: Question) -> Dict[str, Any]:
+    """The engine's readings of what training kept back, and its time for one frame."""
+    vlm, frames = FastVlm(str(model), "cpu"), load(*data)
+    numbers = frames.validation().tolist()
+    readings = read(vlm, frames, numbers, question)
+    said = [likeliest(one, question) for one in readings]
+    right = [level is one.truth for level, one in zip(said, readings)]
+    near = [near_limit(frames.labels[number]) for number in numbers]
+    stops = [level for level, one in zip(said, readings) if one.truth is Level.STOP]
+    clears = [level for level, one in zip(said, readings) if one.truth is Level.CLEAR]
+    picture = frames.pictures[numbers[0]]
+    one_by_one = [vlm.choose([picture], [question])[0].timings.infer_ms for _ in range(40)]
+    counts = {
+        "right_away_from_limits": Count(sum(ok for ok, close in zip(right, near) if not close), near.count(False)),
+        "right": Count(sum(right), len(right)), "stop_recall": Count(stops.count(Level.STOP), len(stops)),
+        "stop_read_clear": Count(stops.count(Level.CLEAR), len(stops)),
+        "clear_read_stop": Count(clears.count(Level.STOP), len(clears)),
+    }  # fmt: skip
+    return {"counts": {name: count.plain() for name, count in counts.items()},
+            "megabytes": (model / "model.safetensors").stat().st_size / 1e6,
+            "verdict_ms_p50": float(np.median(one_by_one))}  # fmt: skip
+
+
+def learn(name: str, layers: Tuple[int, ...], options: argparse.Namespace, question: Question) -> Dict[str, Any]:
+    """One size: trained, or taken from an earlier run of the same plan, and measured."""
+    work = options.work / f"{'-'.join(map(str, layers))}_{options.steps}"
+    done = work / "row.json"
+    if not done.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        can_compile = shutil.which("g++") is not None
+        plan = Plan(options.steps, peak_rate=options.peak_rate, sizes=replace(DUCKLING, layers=layers),
+                    compile_tower=can_compile)  # fmt: skip
+        print(f"{name}: {layers}")
+        training = train(options.data, work / "model", work, question, plan, resume=True, start=options.model)
+        parameters = sum(one.numel() for one in training.model.parameters())
+        row = {"size": name, "layers": layers, "parameters": parameters,
+               "validation_loss": min(one["validation_loss"] for one in training.curve),
+               **measure(work / "model", options.data, question)}  # fmt: skip
+        done.write_text(json.dumps(row))
+    found: Dict[str, Any] = json.loads(done.read_text())
+    return found
+
+
+def shown(result: Dict[str, Any]) -> str:
+    """For people, at most 100 columns."""
+    head = (f"  {'size':16}{'params':>8}{'MB':>7}{'ms':>7}{'loss':>8}{'right':>8}{'away':>8}{'STOP':>8}"
+            f"{'STOP read CLEAR':>18}")  # fmt: skip
+    about = f"{result['steps']} steps each from {result['model']}; limits {LIMIT_MB} MB, {LIMIT_MS} ms"
+    lines = [heading(result), about, "", head]
+    for row in result["sizes"]:
+        of = {name: f"{count['value']:.1%}" for name, count in row["counts"].items()}
+        missed = row["counts"]["stop_read_clear"]
+        lines.append(
+            f"  {row['size']:16}{row['parameters'] / 1e6:7.2f}M{row['megabytes']:7.1f}{row['verdict_ms_p50']:7.1f}"
+            f"{row['validation_loss']:8.4f}{of['right']:>8}{of['right_away_from_limits']:>8}{of['stop_recall']:>8}"
+            f"{missed['hits']:>10} of {missed['of']:<4}"
+        )
+    return "\n".join([*lines, "", "away: of the frames in which no duck stands within 5 cm of a limit."])
+
+
+def picture(result: Dict[str, Any], out: Path) -> None:
+    """Size to the right, shares with their intervals upwards."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axis, sizes = figure.add_subplot(), [row["parameters"] / 1e6 for row in result["sizes"]]
+    for name, words in CURVES.items():
+        counts = [row["counts"][name] for row in result["sizes"]]
+        middle, low, high = ([100 * count[key] for count in counts] for key in ("value", "low", "high"))
+        reach = [[m - lo for m, lo in zip(middle, low)], [hi - m for m, hi in zip(middle, high)]]
+        axis.errorbar(sizes, middle, yerr=reach, marker="o", capsize=3, label=words)
+    axis.set(xlabel="parameters (million)", ylabel="frames (%), with 95 % intervals")
+    axis.legend(loc="lower right", fontsize=9)
+    axis.spines[["top", "right"]].set_visible(False)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=110)
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of ./run data")
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "duckling", help="whose weights are the first")
+    parser.add_argument("--steps", type=int, default=1500, help="of 16 frames, for each size")
+    parser.add_argument("--peak-rate", type=float, default=1e-3)
+    parser.add_argument("--work", type=Path, default=ROOT / "out" / "sizes")
+    parser.add_argument("--picture", type=Path, default=ROOT / "out" / "bench_sizes.png")
+    parser.add_argument("--json", type=Path, help="write the numbers into this file too")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(2)
+    question = questions_from(yaml.safe_load((ROOT / "config" / "questions.yaml").read_text()))["road"]
+    rows = [learn(name, layers, options, question) for name, layers in sizes_of(layers_of(options.model)).items()]
+    result = envelope("duckling-sizes/1", steps=options.steps, model=options.model.name, sizes=rows)
+    picture(result, options.picture)
+    tell(result, shown(result), options.json)
+    print(f"\nthe curve: {options.picture}")
+
+
+if __name__ == "__main__":
+    main()
