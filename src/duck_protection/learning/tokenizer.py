@@ -1,4 +1,4 @@
-"""The duckling's own tokenizer: byte-level BPE with Qwen2's markup, small enough for a model of two million numbers.
+"""The duckling's own tokenizer: byte-level BPE with Qwen2's markup, small enough for a model of a few million numbers.
 
 Answers: which tokens does the duckling read and write? Promise: any text round-trips (bytes are the alphabet, nothing
 is normalised), the words a question offers are single tokens, there are at most 1,024 tokens, and the same corpus
