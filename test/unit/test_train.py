@@ -297,7 +297,7 @@ def test_free_answers_come_from_the_label() -> None:
 
 def test_every_topic_has_its_turn_and_no_other_prompt_is_a_taught_one() -> None:
     taught = {prompt for prompts in lessons.PROMPTS.values() for prompt in prompts}
-    drawn = [lessons.draw(step, np.random.default_rng([3, step])) for step in range(500)]
+    drawn = [lessons.draw(step, np.random.default_rng([3, step])) for step in range(800)]
     assert {topic for topic, _ in drawn} == set(lessons.TOPICS)
     assert all((prompt in taught) == (topic != "other") for topic, prompt in drawn)
     assert len({prompt for topic, prompt in drawn if topic == "other"}) > 80
