@@ -9,8 +9,10 @@ that was measured already is not measured again (--work). Asserts nothing.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -20,6 +22,7 @@ import torch
 import yaml
 from showing import heading, tell
 
+from duck_protection.frames import decode
 from duck_protection.learning.dataset import load, near_limit
 from duck_protection.learning.evaluation import read
 from duck_protection.learning.marking import likeliest
@@ -33,6 +36,7 @@ from duck_protection.verdict import Level
 from duck_protection.vlm.fastvlm import FastVlm
 
 ROOT = Path(__file__).resolve().parent.parent
+TIMED = 60  # frames, each another one: what was seen of the last one is kept for its next question
 LIMIT_MB, LIMIT_MS = 20, 40  # what a duckling may weigh, and take for one verdict on two cores
 CURVES = {"stop_recall": "STOP read as STOP", "right_away_from_limits": "level right, 5 cm from limits",
           "right": "level right"}  # fmt: skip
@@ -45,7 +49,7 @@ def layers_of(model: Path) -> Tuple[int, ...]:
 
 
 def sizes_of(base: Tuple[int, ...]) -> Dict[str, Tuple[int, ...]]:
-    """Names and towers: as it is, twice as deep, three times."""
+    """Names and towers: as it is, half as deep again (a single block stays single), twice as deep."""
     return {
         "as it is": base,
         "1.5 x as deep": tuple(blocks + blocks // 2 for blocks in base),
@@ -63,8 +67,7 @@ def measure(model: Path, data: List[Path], question: Question) -> Dict[str, Any]
     near = [near_limit(frames.labels[number]) for number in numbers]
     stops = [level for level, one in zip(said, readings) if one.truth is Level.STOP]
     clears = [level for level, one in zip(said, readings) if one.truth is Level.CLEAR]
-    picture = frames.pictures[numbers[0]]
-    one_by_one = [vlm.choose([picture], [question])[0].timings.infer_ms for _ in range(40)]
+    one_by_one = [_verdict_ms(vlm, frames.files[number].read_bytes(), question) for number in numbers[:TIMED]]
     counts = {
         "right_away_from_limits": Count(sum(ok for ok, close in zip(right, near) if not close), near.count(False)),
         "right": Count(sum(right), len(right)), "stop_recall": Count(stops.count(Level.STOP), len(stops)),
@@ -76,9 +79,19 @@ def measure(model: Path, data: List[Path], question: Question) -> Dict[str, Any]
             "verdict_ms_p50": float(np.median(one_by_one))}  # fmt: skip
 
 
+def _verdict_ms(vlm: FastVlm, jpeg: bytes, question: Question) -> float:
+    """From JPEG bytes to probabilities."""
+    began = time.perf_counter()
+    vlm.choose([decode(jpeg)], [question])
+    return 1000 * (time.perf_counter() - began)
+
+
 def learn(name: str, layers: Tuple[int, ...], options: argparse.Namespace, question: Question) -> Dict[str, Any]:
     """One size: trained, or taken from an earlier run of the same plan, and measured."""
-    work = options.work / f"{'-'.join(map(str, layers))}_{options.steps}"
+    weights = hashlib.sha256((options.model / "model.safetensors").read_bytes()).hexdigest()
+    plan_of = [weights, options.steps, options.peak_rate, *(str(folder.resolve()) for folder in options.data)]
+    known = hashlib.sha256(repr(plan_of).encode()).hexdigest()[:8]
+    work = options.work / f"{'-'.join(map(str, layers))}_{known}"
     done = work / "row.json"
     if not done.exists():
         work.mkdir(parents=True, exist_ok=True)

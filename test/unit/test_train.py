@@ -145,6 +145,16 @@ def test_blocks_that_a_trained_tower_is_given_disturb_nothing_and_learn(data: Pa
     assert not torch.allclose(added, before)
 
 
+def test_added_blocks_are_drawn_in_one_order_whatever_the_process(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were drawn in a set's order, which changes from process to process: the same seed gave other weights."""
+    drawn: list[Any] = []
+    monkeypatch.setattr("duck_protection.learning.training.add_block", drawn.append)
+    more = replace(PLAN, sizes=replace(SIZES, layers=(2, 2, 2, 2, 2)))
+    training = Training([data], QUESTION, more, Training([data], QUESTION, PLAN).state())
+    stages = training.model.model.vision_tower.timm_model.stages
+    assert len(drawn) == 5 and all(block is stage.blocks[1] for block, stage in zip(drawn, stages))
+
+
 def test_a_state_that_lacks_more_than_blocks_is_refused(data: Path) -> None:
     wider = replace(PLAN, sizes=replace(SIZES, text_layers=SIZES.text_layers + 1))
     with pytest.raises(ValueError, match=r"another model's: it has no .*layers"):

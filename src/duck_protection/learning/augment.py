@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TINT = 0.2  # a lamp's colour: each channel up to a fifth brighter or darker than the others
+TINT = 0.2  # a lamp's colour: each channel by itself up to a fifth brighter or darker
 SHIFT_PX = (2, 6)  # rows, columns of a 384-pixel picture; two rows are the pitch of one degree in three
 
 

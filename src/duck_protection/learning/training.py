@@ -106,7 +106,7 @@ class Training:
             lost = [name for name in missing if not name.endswith(WORD_WEIGHTS) and _block(name) not in added]
             if lost:
                 raise ValueError(f"the state to begin with is another model's: it has no {lost[0]}")
-            for name in added:
+            for name in sorted(added):  # a set's order is another one in every process, and the numbers drawn with it
                 add_block(self.model.get_submodule(name))
             self.tutor.load_state_dict(start.get("tutor", {}), strict=False)  # an older tutor may have had fewer heads
 

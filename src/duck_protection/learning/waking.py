@@ -7,7 +7,7 @@ block that is added to a tower which can see already (add_block) leaves what pas
 """
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -46,26 +46,21 @@ def add_block(block: nn.Module) -> None:
     """First weights of a block that stands between two trained ones: its shortcut, and next to nothing beside it."""
     for name, module in block.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        if isinstance(module, nn.Conv2d) and name.endswith(STAYS):
-            middle = module.kernel_size[0] // 2
-            module.weight.zero_()
-            module.weight[:, 0, middle, middle] = 1
+            _restart(module, stays=name.endswith(STAYS), noise=0.0)
     for name, value in block.named_parameters():
         if name.endswith(".gamma"):
             value.fill_(ADDED_SCALE)
 
 
-def _restart(convolution: nn.Conv2d, *, stays: bool) -> None:
-    nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
-    if convolution.bias is not None:
-        nn.init.zeros_(convolution.bias)
-    if stays:
-        middle = convolution.kernel_size[0] // 2
-        convolution.weight *= 0.1
-        convolution.weight[:, 0, middle, middle] += 1
+def _restart(layer: Union[nn.Conv2d, nn.Linear], *, stays: bool, noise: float = 0.1) -> None:
+    """New weights; of a convolution that stays near x: x, and this share of the new weights."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    if stays and isinstance(layer, nn.Conv2d):
+        middle = layer.kernel_size[0] // 2
+        layer.weight *= noise
+        layer.weight[:, 0, middle, middle] += 1
 
 
 def _to_unit_spread(convolution: nn.Module, _: Tuple[Any, ...], out: Tensor) -> Tensor:
