@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 from PIL import Image
 
 from duck_protection.frames import decode
+from duck_protection.learning.thin import STRIDE_PX
 from duck_protection.question import questions_from
 from duck_protection.recording.results import envelope
 from duck_protection.verdict import Identity, Reply
@@ -135,7 +137,6 @@ def test_the_curve_of_sizes_is_measured_on_what_training_kept_back(
     data, duckling = tmp_path / "data", ROOT / "models" / "duckling"
     (data / "frames").mkdir(parents=True)
     frames = np.random.default_rng(3).integers(0, 255, (24, 288, 384, 3), dtype=np.uint8)
-    np.save(data / "frames_384.npy", frames)
     labels = []
     for number, frame in enumerate(frames):
         Image.fromarray(frame).save(data / f"frames/{number}.jpg")
@@ -147,15 +148,20 @@ def test_the_curve_of_sizes_is_measured_on_what_training_kept_back(
     assert (row["counts"]["right"]["of"], row["counts"]["stop_recall"]["of"]) == (2, 1)
     asked = []
 
-    def learnt(name: str, layers: Any, *_: Any) -> Any:
-        asked.append(layers)
-        return {"size": name, "layers": layers, "parameters": 2e6, "validation_loss": 0.2, **row}
+    def learnt(name: str, size: Any, *_: Any) -> Any:
+        asked.append(size)
+        return {"size": name, "side_px": size.side_px, "layers": size.layers, "parameters": 2e6,
+                "validation_loss": 0.2, **row}  # fmt: skip
 
     monkeypatch.setattr(sizes, "learn", learnt)
     files = ["--json", str(tmp_path / "json"), "--picture", str(tmp_path / "curve.png")]
     sizes.main(["--data", str(data), "--model", str(duckling), *files])
-    base = sizes.layers_of(duckling)
-    assert asked == [base, tuple(n + n // 2 for n in base), tuple(2 * n for n in base)]
+    base = sizes.base_of(duckling)
+    deeper = replace(base, layers=tuple(n + n // 2 for n in base.layers))
+    coarser, finer = asked[0].side_px, asked[2].side_px
+    assert asked == [replace(base, side_px=coarser), base, replace(base, side_px=finer), deeper]
+    assert coarser < base.side_px < finer and coarser % STRIDE_PX == finer % STRIDE_PX == 0
     told, shown = json.loads((tmp_path / "json").read_text()), capsys.readouterr().out
-    assert [one["size"] for one in told["sizes"]] == ["as it is", "1.5 x as deep", "2 x as deep"]
+    assert [one["size"] for one in told["sizes"]] == [
+        "coarser picture", "as it is", "finer picture", "deeper tower"]  # fmt: skip
     assert max(map(len, shown.splitlines()[:8])) <= 100 and (tmp_path / "curve.png").stat().st_size > 5000

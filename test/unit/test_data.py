@@ -21,7 +21,7 @@ def frames_of(folder: Path, labels: list) -> FrameSet:
     for number, label in enumerate(labels):
         label["file"] = f"{number:02d}.png"
         Image.new("RGB", (64, 48), (20, 30, 90 + number)).save(folder / label["file"])
-    return FrameSet([folder / label["file"] for label in labels], labels, [], np.arange(len(labels)))
+    return FrameSet([folder / label["file"] for label in labels], labels, np.arange(len(labels)))
 
 
 def opened(sheet: bytes) -> np.ndarray:
@@ -75,4 +75,4 @@ def test_what_cannot_be_shown_is_said_in_one_line(tmp_path: Path, capsys: pytest
     assert main(["--out", str(tmp_path), "--look"]) == 1
     assert capsys.readouterr().err.startswith("data: ")
     with pytest.raises(ValueError, match="at least one frame"):
-        contact_sheet(FrameSet([], [], [], np.zeros(0)))
+        contact_sheet(FrameSet([], [], np.zeros(0)))

@@ -110,7 +110,7 @@ def test_frames_are_read_through_the_vlm_in_batches(tmp_path: Path, picture: np.
         (tmp_path / f"frames/{number}.jpg").write_bytes(out.getvalue())
         labels.append({"file": f"frames/{number}.jpg", "level": "STOP" if number % 2 else "CLEAR", "ducks": []})
     files = [tmp_path / label["file"] for label in labels]
-    frames = FrameSet(files, labels, [np.zeros((1, 1, 3), np.uint8)] * 20, np.arange(20) // 4)
+    frames = FrameSet(files, labels, np.arange(20) // 4)
     vlm = ScriptedVlm(lines_from([{"probabilities": {"Stop": 0.9, "Clear": 0.1}}]))
     readings = read(vlm, frames, list(range(20)), QUESTION)
     assert vlm.batches == [16, 4]
@@ -176,7 +176,7 @@ def test_untaught_questions_are_of_no_training_list() -> None:
 def frames_of(folder: Path, picture: np.ndarray, labels: list) -> FrameSet:
     for label in labels:
         Image.fromarray(picture).save(folder / label["file"], quality=90)
-    return FrameSet([folder / label["file"] for label in labels], labels, [], np.arange(len(labels)) // 2)
+    return FrameSet([folder / label["file"] for label in labels], labels, np.arange(len(labels)) // 2)
 
 
 def test_every_frame_is_in_one_part_of_each_kind_and_mistakes_come_worst_first(

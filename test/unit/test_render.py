@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from duck_protection.corridor import DEFAULT, TOUCHING_M
+from duck_protection.learning.dataset import picture
 from duck_protection.learning.placing import EDGES, EVEN, PLAIN, YELLOW, Crowding, choose_placement
 from duck_protection.learning.render import (
     COUNTED_SHARE,
@@ -19,7 +20,6 @@ from duck_protection.learning.render import (
     MIX,
     MIXED,
     SCENES,
-    SMALL_PX,
     render,
     render_look,
 )
@@ -46,7 +46,6 @@ def test_two_workers_render_the_same_bytes_as_one(one_worker: Path, tmp_path: Pa
     assert labels(tmp_path) == labels(one_worker)
     for label in labels(one_worker):
         assert (tmp_path / label["file"]).read_bytes() == (one_worker / label["file"]).read_bytes()
-    assert (tmp_path / "frames_384.npy").read_bytes() == (one_worker / "frames_384.npy").read_bytes()
 
 
 def test_an_interrupted_run_goes_on_where_it_ended(one_worker: Path, tmp_path: Path) -> None:
@@ -56,19 +55,17 @@ def test_an_interrupted_run_goes_on_where_it_ended(one_worker: Path, tmp_path: P
     (tmp_path / "labels.jsonl").write_text(torn)
     render(tmp_path, N, seed=5, workers=1, split="heldout")
     assert (tmp_path / "labels.jsonl").read_text() == whole
-    assert (tmp_path / "frames_384.npy").read_bytes() == (one_worker / "frames_384.npy").read_bytes()
 
 
 def test_no_two_frames_are_identical(one_worker: Path) -> None:
     assert len({(one_worker / label["file"]).read_bytes() for label in labels(one_worker)}) == N
 
 
-def test_small_frames_are_the_jpegs_resized(one_worker: Path) -> None:
-    small = np.load(one_worker / "frames_384.npy", mmap_mode="r")
-    assert small.shape == (N, SMALL_PX[1], SMALL_PX[0], 3)
-    with Image.open(one_worker / labels(one_worker)[3]["file"]) as image:
+def test_frames_are_as_the_camera_sends_them_and_as_wide_as_the_model_wants(one_worker: Path) -> None:
+    file = one_worker / labels(one_worker)[3]["file"]
+    with Image.open(file) as image:
         assert image.size == (640, 480)
-        assert np.array_equal(small[3], np.asarray(image.resize(SMALL_PX, Image.Resampling.BICUBIC)))
+        assert np.array_equal(picture(file, 512), np.asarray(image.resize((512, 384), Image.Resampling.BICUBIC)))
 
 
 def test_a_label_is_what_its_ducks_deserve(one_worker: Path) -> None:

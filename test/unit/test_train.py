@@ -6,14 +6,16 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny import SIZES
 
 from duck_protection.corridor import true_level
+from duck_protection.frames import decode
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
 from duck_protection.learning.dataset import FrameSet, load, mirrored, near_limit, soft_targets
@@ -53,10 +55,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for picture, along_m in zip(pictures, distances):
         row = int(80 * (1 - along_m / 1.5))
         picture[row : row + 16, 50:78] = (240, 210, 20)
-    np.save(folder / "frames_384.npy", pictures)
-    lines = [json.dumps({**label(float(at)), "map": f"town {n // 20}"}) for n, at in enumerate(distances)]
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    lines = [
+        json.dumps({**label(float(at)), "file": f"{n}.png", "map": f"town {n // 20}"}) for n, at in enumerate(distances)
+    ]
     (folder / "labels.jsonl").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def pictures_of(data: Path, numbers: Iterable[int]) -> list[np.ndarray]:
+    return [decode((data / f"{number}.png").read_bytes()) for number in numbers]
 
 
 def losses(training: Training, steps: int) -> list[float]:
@@ -83,7 +92,7 @@ def test_a_training_leaves_a_model_that_the_engine_loads_and_a_curve(data: Path,
     assert [row["step"] for row in curve] == [2, 4]
     assert (work / "curve.png").stat().st_size > 1000
     assert not list(out.glob("*.bin")) and not list(out.glob("*.pt"))
-    reply = FastVlm(str(out), "cpu").choose([np.load(data / "frames_384.npy")[3]], [QUESTION])[0]
+    reply = FastVlm(str(out), "cpu").choose(pictures_of(data, [3]), [QUESTION])[0]
     assert sum(reply.probabilities) == pytest.approx(1, abs=1e-5)
     again = train([data], out, work, QUESTION, replace(PLAN, steps=4), resume=True)
     assert again.step == training.step == 4
@@ -99,8 +108,7 @@ def test_a_training_reads_a_picture_as_the_engine_does(data: Path, tmp_path: Pat
     with torch.no_grad():
         logits = choice_logits(training.model, batch)[:, training.batches.word_ids]
     numbers = load(data).validation()[::5]
-    pictures = [np.load(data / "frames_384.npy")[number] for number in numbers]
-    replies = FastVlm(str(tmp_path / "duckling"), "cpu").choose(pictures, [QUESTION] * 4)
+    replies = FastVlm(str(tmp_path / "duckling"), "cpu").choose(pictures_of(data, numbers), [QUESTION] * 4)
     for row, reply in zip(logits, replies):
         assert reply.probabilities == pytest.approx(row.softmax(-1).tolist(), abs=1e-4)
 
@@ -201,7 +209,7 @@ def test_frames_that_a_glimpse_of_a_duck_would_change_teach_nothing() -> None:
     hidden = {"along_m": 0.3, "offset_m": 0.0}
     frames = [{**label(1.4), "glimpses": [hidden]}, {**label(0.2), "glimpses": [hidden]}, label(1.4)] * 2
     looks = np.array([0, 0, 0, 11, 11, 11])
-    found = FrameSet([Path("none")] * 6, frames, [], looks)
+    found = FrameSet([Path("none")] * 6, frames, looks)
     assert found.training().tolist() == [1, 2] and found.validation().tolist() == [4, 5]
 
 
@@ -215,7 +223,7 @@ def test_a_training_learns_to_see(data: Path) -> None:
 def test_a_picture_reaches_the_end_of_a_woken_tower(data: Path) -> None:
     from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditionalGeneration
 
-    pictures = torch.from_numpy(np.load(data / "frames_384.npy")[:8]).permute(0, 3, 1, 2) / 255
+    pictures = torch.from_numpy(np.stack(pictures_of(data, range(8)))).permute(0, 3, 1, 2) / 255
     tokenizer = make_tokenizer([QUESTION.prompt], QUESTION.words)
     tower = FastVlmForConditionalGeneration(thin_config(tokenizer, SIZES)).model.vision_tower.timm_model
     with torch.no_grad():
@@ -321,11 +329,10 @@ def test_the_rate_rises_then_falls() -> None:
 
 
 def test_a_data_set_still_being_rendered_can_be_read(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "frames_384.npy").write_bytes((data / "frames_384.npy").read_bytes())
-    lines = (data / "labels.jsonl").read_text().splitlines()[:40]
-    (tmp_path / "labels.jsonl").write_text("\n".join(lines))
+    lines = (data / "labels.jsonl").read_text().splitlines()
+    (tmp_path / "labels.jsonl").write_text("\n".join([*lines[:40], lines[40][:50]]))
     frames: FrameSet = load(tmp_path)
-    assert len(frames.labels) == len(frames.pictures) == 40
+    assert len(frames.labels) == len(frames.files) == 40
 
 
 def test_several_data_sets_are_one_and_keep_their_own_validation(data: Path) -> None:

@@ -48,7 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = [{"level": "CLEAR" if n % 2 else "STOP", "ducks": [] if n % 2 else [duck], "map": f"t{n // 4}"}
               for n in range(48)]  # fmt: skip
     write(made / "rendered", pictures, frames)
-    np.save(made / "rendered" / "frames_384.npy", np.stack(pictures))
     robots = [{"robot": "abc"[n // 40], "lane_label": "off_road" if n % 2 else "own_lane", "split": "train"}
               for n in range(120)]  # fmt: skip
     write(made / "photographs", [drawn(n % 2 == 0, rng) for n in range(120)], robots)

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from duck_protection.learning.dataset import FrameSet, load
+from duck_protection.learning.dataset import FrameSet, is_rendered, load
 from duck_protection.learning.photographs import danger
 from duck_protection.verdict import Level
 
@@ -71,8 +71,7 @@ def load_labelled(folder: Path, most: int = 0) -> Labelled:
     if not file.is_file():
         raise LabelsError(f"{folder} has no labels.jsonl; {HINT}")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-    rendered = (folder / "frames_384.npy").is_file()
-    frames, danger_only = (load(folder), False) if rendered else _foreign(folder, file)
+    frames, danger_only = (load(folder), False) if is_rendered(folder) else _foreign(folder, file)
     odd = frames.looks % 2 == 1
     parts = [tuple(_thinned(np.flatnonzero(side), most)) for side in (odd, ~odd)]
     if not all(parts):
@@ -91,7 +90,7 @@ def _foreign(folder: Path, file: Path) -> Tuple[FrameSet, bool]:
     labels.sort(key=lambda label: label["map"])
     places = sorted({label["map"] for label in labels})
     looks = np.array([places.index(label["map"]) for label in labels])
-    return FrameSet([folder / label["file"] for label in labels], labels, [], looks), danger_only
+    return FrameSet([folder / label["file"] for label in labels], labels, looks), danger_only
 
 
 def _label(line: Dict[str, Any]) -> List[Dict[str, Any]]:

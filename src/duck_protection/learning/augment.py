@@ -1,4 +1,4 @@
-"""Small honest changes to training pictures: light, colour, blur, noise and a few pixels of shift.
+"""Small honest changes to training pictures: light, colour, blur, fewer pixels, noise and a little shift.
 
 No zoom (distances would change); mirroring, which changes labels too, is lesson_batches.py's. Promise: the same
 seed gives the same changes, and a picture stays one that this camera could have taken.
@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 TINT = 0.2  # a lamp's colour: each channel by itself up to a fifth brighter or darker
-SHIFT_PX = (2, 6)  # rows, columns of a 384-pixel picture; two rows are the pitch of one degree in three
+COARSER, COARSEST = 0.3, 0.55  # share of the pictures that had fewer pixels once; how few: 352 of 640 columns
+SHIFT = (1 / 192, 1 / 64)  # up or down, to the sides, of the picture's width: a third of a degree of pitch, one of yaw
 
 
 def augment(pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -25,7 +26,7 @@ def augment(pictures: Tensor, generator: torch.Generator) -> Tensor:
     middle = pictures.mean(dim=(1, 2, 3)).reshape(-1, 1)
     scale = (gain * contrast)[..., None, None]
     offset = (gain * middle * (1 - contrast))[..., None, None]
-    changed = _shift(_blur(pictures, generator), generator) * scale + offset
+    changed = _shift(_blur(_coarser(pictures, generator), generator), generator) * scale + offset
     strength = 0.03 * torch.rand(count, 1, 1, 1, generator=generator) ** 2
     noise = torch.randn(changed.shape, generator=generator)
     return (changed + strength * noise).clamp_(0, 1)
@@ -54,8 +55,19 @@ def _blur(pictures: Tensor, generator: torch.Generator) -> Tensor:
     return blurred
 
 
+def _coarser(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Some as a camera of fewer pixels, or one that is out of focus, would have seen them."""
+    seen = pictures.clone()
+    size = pictures.shape[-2:]
+    for one in (torch.rand(len(pictures), generator=generator) < COARSER).nonzero().flatten().tolist():
+        share = COARSEST + (1 - COARSEST) * float(torch.rand((), generator=generator))
+        few = functional.interpolate(seen[one : one + 1], scale_factor=share, mode="bilinear", antialias=True)
+        seen[one] = functional.interpolate(few, size, mode="bilinear", align_corners=False)[0]
+    return seen
+
+
 def _shift(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    rows, columns = SHIFT_PX
+    rows, columns = (round(share * pictures.shape[-1]) for share in SHIFT)
     padded = functional.pad(pictures, (columns, columns, rows, rows), mode="replicate")
     height, width = pictures.shape[-2:]
     down = torch.randint(0, 2 * rows + 1, (len(pictures),), generator=generator).tolist()

@@ -1,8 +1,8 @@
-"""A rendered data set as arrays: small pictures, truths, and which frames are kept back for validation.
+"""A rendered data set: picture files, truths, and which frames are kept back for validation.
 
-Reads what learning/render.py writes: labels.jsonl and frames_384.npy. Promise: the truth of a frame is its label's
-level; frames that share a town and a look are never split between training and validation; frames on which a mere
-glimpse of a duck would change the level teach nothing and choose nothing.
+Reads what learning/render.py writes: labels.jsonl and the JPEGs that it names. Promise: the truth of a frame is its
+label's level; frames that share a town and a look are never split between training and validation; frames on which a
+mere glimpse of a duck would change the level teach nothing and choose nothing.
 """
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
+from PIL import Image
 
 from duck_protection.corridor import true_level
+from duck_protection.frames import decode
 from duck_protection.question import Question
 from duck_protection.verdict import Level
 
@@ -22,7 +24,7 @@ JITTERS = 24
 WIDTH_PX = 640  # boxes are in pixels of the full-size frame
 ALONG_SPREAD = 0.03  # of the distance: half a picture row at 0.45 m, so a nearer limit is sharper than a far one
 OFFSET_SPREAD_M = 0.008
-LIMIT_BAND_M = 0.05  # a frame within it is reported apart: no picture of 384 pixels can tell 0.44 m from 0.46 m
+LIMIT_BAND_M = 0.05  # a frame within it is reported apart: no picture can tell 0.44 m from 0.46 m
 
 Label = Dict[str, Any]
 
@@ -32,14 +34,12 @@ class FrameSet:
     """Frames and labels of one or several data sets, one after the other.
 
     Args:
-        files: The full-size JPEGs.
-        pictures: uint8, each of shape (288, 384, 3), RGB order, read from disk when used.
+        files: The pictures.
         looks: int64, shape (n,): the number of each frame's look within its data set.
     """
 
     files: List[Path]
     labels: List[Label]
-    pictures: List[np.ndarray]
     looks: np.ndarray
 
     @property
@@ -70,15 +70,30 @@ def load(*folders: Path) -> FrameSet:
         FileNotFoundError: There is no data set here; render one.
     """
     parts = [_load(folder) for folder in folders]
-    together: List[Any] = [[one for part in parts for one in part[field]] for field in range(3)]
-    return FrameSet(*together, looks=np.concatenate([part[3] for part in parts]))
+    together: List[Any] = [[one for part in parts for one in part[field]] for field in range(2)]
+    return FrameSet(*together, looks=np.concatenate([part[2] for part in parts]))
 
 
-def _load(folder: Path) -> Tuple[List[Path], List[Label], List[np.ndarray], np.ndarray]:
-    lines = (folder / "labels.jsonl").read_text().splitlines()
-    pictures = np.load(folder / "frames_384.npy", mmap_mode="r")
-    labels = [json.loads(line) for line in lines[: len(pictures)]]
-    return [folder / one["file"] for one in labels], labels, list(pictures[: len(labels)]), _looks(labels)
+def is_rendered(folder: Path) -> bool:
+    """Whether the labels know where each duck stands, as only a rendering does."""
+    with (folder / "labels.jsonl").open() as lines:
+        first = next((line for line in lines if line.strip()), "{}")
+    return "ducks" in json.loads(first)
+
+
+def picture(file: Path, side_px: int) -> np.ndarray:
+    """A 4:3 picture as wide as a model's square of this side: uint8, shape (3/4 side, side, 3), RGB order.
+
+    Raises:
+        FrameError: Not a picture that the robot could read.
+    """
+    size = (side_px, side_px * 3 // 4)
+    return np.asarray(Image.fromarray(decode(file.read_bytes())).resize(size, Image.Resampling.BICUBIC))
+
+
+def _load(folder: Path) -> Tuple[List[Path], List[Label], np.ndarray]:
+    labels = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines() if line.endswith("}")]
+    return [folder / one["file"] for one in labels], labels, _looks(labels)
 
 
 def _looks(labels: List[Label]) -> np.ndarray:

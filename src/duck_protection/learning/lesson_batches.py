@@ -1,12 +1,12 @@
 """Training batches: pictures, prompts and what should be said after them.
 
-Each picture is read once and asked twice: the question that drives the robot, and one free question. Promise: a batch
-depends on the seed and the step alone, so that a resumed training sees exactly what an uninterrupted one would have.
+Each picture is read once and asked three times: the question that drives the robot, and two free ones. Promise: a
+batch depends on the seed and the step alone, so that a resumed training sees what an uninterrupted one would have.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -15,12 +15,13 @@ from torch import Tensor
 
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
-from duck_protection.learning.dataset import FrameSet, mirrored, soft_targets
+from duck_protection.learning.dataset import FrameSet, mirrored, picture, soft_targets
 from duck_protection.learning.tutor import Lessons, lessons_of
 from duck_protection.question import Question
 from duck_protection.vlm import chatml
 
 MIRRORED = 0.5  # share of the training pictures that are turned: a town that drives on the left
+FREE = 2  # free questions about each picture: a look costs twenty times what a question does
 IGNORED = -100  # torch's cross_entropy skips such targets
 
 
@@ -30,11 +31,11 @@ class Batch:
 
     Args:
         pixels: float32, shape (batch, 3, side, side), RGB order, 0 to 1.
-        ids: int64, shape (2 * batch, length): the driving question for each picture, then the free one for each.
+        ids: int64, shape (questions * batch, length): the driving question for each picture, then each free one.
         image_at: Where in ids the placeholders begin.
-        answer_at: Where in the first half of ids the answer stands: the logits before it are the verdict.
+        answer_at: Where in the first rows of ids the answer stands: the logits before it are the verdict.
         choices: float32, shape (batch, number of choices): how much each choice deserves to be said.
-        targets: int64, shape (2 * batch, length): next tokens, IGNORED where nothing is taught or choices teach it.
+        targets: int64, shape (questions * batch, length): next tokens; IGNORED: not taught, or by choices.
         tutoring: Where ducks and robot are.
     """
 
@@ -56,9 +57,10 @@ class Batches:
     """The batches of one training."""
 
     def __init__(
-        self, frames: FrameSet, question: Question, tokenizer: Tokenizer, image_tokens: int, size: int, seed: int
+        self, frames: FrameSet, question: Question, tokenizer: Tokenizer, side_px: int, image_tokens: int, size: int,
+        seed: int,
     ) -> None:
-        self._frames, self._question, self._tokenizer = frames, question, tokenizer
+        self._frames, self._question, self._tokenizer, self._side_px = frames, question, tokenizer, side_px
         self._size, self._seed, self.official = size, seed, frames.official
         self._numbers = frames.training()
         self._soft = torch.from_numpy(soft_targets(frames.labels, question, seed))
@@ -75,15 +77,15 @@ class Batches:
         turned = torch.rand(len(chosen), generator=generator) < MIRRORED
         pixels = torch.where(turned.reshape(-1, 1, 1, 1), pixels.flip(-1), pixels)
         rng = np.random.default_rng([self._seed, step])
-        return self._asked(to_square(pixels), chosen, *lessons.draw(step, rng), turned=turned.tolist())
+        asked = [lessons.draw(FREE * step + number, rng) for number in range(FREE)]
+        return self._asked(to_square(pixels), chosen, asked, turned=turned.tolist())
 
     def validation(self, most: int) -> List[Tuple[Batch, Tensor]]:
         """Unchanged validation pictures, asked the same way, with the true choice of each (index in the question)."""
         numbers = self._frames.validation()
         numbers = numbers[:: max(1, len(numbers) // most)][:most]
         parts = [numbers[i : i + self._size] for i in range(0, len(numbers), self._size)]
-        asked = ("count", lessons.PROMPTS["count"][0])
-        return [(self._asked(to_square(self._pixels(part)), part, *asked), self._truth(part)) for part in parts]
+        return [(self._asked(to_square(self._pixels(part)), part, []), self._truth(part)) for part in parts]
 
     def _chosen(self, step: int) -> np.ndarray:
         """Every training frame once per epoch, in an order of that epoch."""
@@ -94,7 +96,7 @@ class Batches:
         return np.concatenate(orders)[start : start + self._size]
 
     def _pixels(self, chosen: np.ndarray) -> Tensor:
-        pictures = np.stack([self._frames.pictures[number] for number in chosen])  # (batch, height, width, 3)
+        pictures = np.stack([picture(self._frames.files[number], self._side_px) for number in chosen])
         return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
     def _truth(self, chosen: np.ndarray) -> Tensor:
@@ -107,18 +109,19 @@ class Batches:
         return [*chatml.plain_ids(self._tokenizer, said), self._end]
 
     def _asked(
-        self, pixels: Tensor, chosen: np.ndarray, topic: str, prompt: str, turned: Optional[List[bool]] = None
+        self, pixels: Tensor, chosen: np.ndarray, asked: Sequence[Tuple[str, str]], turned: Optional[List[bool]] = None
     ) -> Batch:
         answer_at = len(self._road)
-        free = chatml.ids(self._tokenizer, prompt, self._image_tokens)[0]
         rows = [(self._road, [self.word_ids[index], self._end]) for index in self._truth(chosen).tolist()]
-        rows += [(free, self._said(topic, number)) for number in chosen]
-        length = max(len(asked) + len(said) for asked, said in rows)
+        for topic, prompt in asked:
+            free = chatml.ids(self._tokenizer, prompt, self._image_tokens)[0]
+            rows += [(free, self._said(topic, number)) for number in chosen]
+        length = max(len(read) + len(said) for read, said in rows)
         ids = torch.full((len(rows), length), self._end)
         targets = torch.full((len(rows), length), IGNORED)
-        for row, (asked, said) in enumerate(rows):
-            ids[row, : len(asked) + len(said)] = torch.tensor([*asked, *said])
-            targets[row, len(asked) - 1 : len(asked) + len(said) - 1] = torch.tensor(said)
+        for row, (read, said) in enumerate(rows):
+            ids[row, : len(read) + len(said)] = torch.tensor([*read, *said])
+            targets[row, len(read) - 1 : len(read) + len(said) - 1] = torch.tensor(said)
         targets[: len(chosen), answer_at - 1] = IGNORED  # the soft choices teach this one
         labels = [self._frames.labels[number] for number in chosen]
         labels = [mirrored(label) if other else label for label, other in zip(labels, turned or [False] * len(labels))]

@@ -100,7 +100,7 @@ def _frames(folder: Path, wanted: Callable[[Line], bool]) -> FrameSet:
     ]
     looks = np.array([look for _, _, look in known], dtype=np.int64)
     labels = [_label(line, share) for line, share, _ in known]
-    return FrameSet([folder / line["file"] for line, _, _ in known], labels, [], looks)
+    return FrameSet([folder / line["file"] for line, _, _ in known], labels, looks)
 
 
 def _label(line: Line, known: np.ndarray) -> Line:

@@ -7,8 +7,7 @@ a near duck that the picture's side cuts off), crossings (plain, in towns with s
 yellow things that are no ducks on the road), and even (plain, the nearest duck in the way at any distance from 0.15 to
 1.5 m alike, and none in a third of the frames), near (plain, a duck in the way within 0.45 m in every frame); mixed has
 looks of all of them: what a training wants.
-Writes frames/NNNNNN.jpg (640x480), labels.jsonl (one line a frame) and frames_384.npy (uint8, shape
-(n, 288, 384, 3): the decoded JPEG resized bicubically, without the padding that makes it square).
+Writes frames/NNNNNN.jpg (640x480) and labels.jsonl (one line a frame).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
 labels.jsonl ends. Promise: a label's level is corridor.true_level over the ducks that count: at least 12 visible
 pixels, and a tenth of the whole duck. Those of which less is seen stand under "glimpses" (docs/architecture.md).
@@ -16,7 +15,6 @@ pixels, and a tenth of the whole duck. Those of which less is seen stand under "
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import math
 import time
@@ -25,7 +23,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
-from PIL import Image
 
 from duck_protection.corridor import along_path, true_level
 from duck_protection.learning import placing
@@ -41,7 +38,6 @@ from duck_protection.simulation.towns import town_named
 from duck_protection.simulation.workers import in_order
 
 LOOK_FRAMES = 14  # frames that share a town and a look: a new one costs as much as four frames
-SMALL_PX = (384, 288)
 ROUTE_M = 1.8
 COUNTED_SHARE = 0.1  # of a duck: the rest is cut off by the picture's side or hidden behind something
 
@@ -174,14 +170,10 @@ def _eye() -> Eye:
 def _work(job: Tuple[int, int, range, str, str, str, str, str]) -> List[Label]:
     """Render one look and write its pictures; the labels go back to the parent, which alone writes labels.jsonl."""
     seed, look, numbers, split, out, scenes, town, assets = job
-    small = np.load(Path(out, "frames_384.npy"), mmap_mode="r+")
     labels = []
-    for number, (jpeg, label) in zip(numbers, render_look(seed, look, numbers, split, scenes, town, assets)):
+    for jpeg, label in render_look(seed, look, numbers, split, scenes, town, assets):
         Path(out, label["file"]).write_bytes(jpeg)
-        with Image.open(io.BytesIO(jpeg)) as picture:
-            small[number] = np.asarray(picture.convert("RGB").resize(SMALL_PX, Image.Resampling.BICUBIC))
         labels.append(label)
-    small.flush()
     return labels
 
 
@@ -204,9 +196,6 @@ def render(
         town_named(town)  # tells of a wrong name before anything is written
     assets_named(assets)
     (out / "frames").mkdir(parents=True, exist_ok=True)
-    if not (out / "frames_384.npy").exists():
-        shape = (n, SMALL_PX[1], SMALL_PX[0], 3)
-        np.lib.format.open_memmap(out / "frames_384.npy", "w+", np.uint8, shape).flush()  # type: ignore[no-untyped-call]
     first = _done_looks(out / "labels.jsonl")
     looks = range(first, -(-n // LOOK_FRAMES))
     jobs = [(seed, k, range(k * LOOK_FRAMES, min(n, (k + 1) * LOOK_FRAMES)), split, str(out), scenes, town, assets)

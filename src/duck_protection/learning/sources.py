@@ -33,8 +33,7 @@ def open_data(folder: Path, split: str = "", taught: bool = False) -> FrameSet:
     if not (folder / "labels.jsonl").is_file():
         raise FileNotFoundError(f"{folder} has no labels.jsonl: render frames (./run data --out {folder}), or "
                                 "import boxes (./run data --from-voc)")  # fmt: skip
-    rendered = (folder / "frames_384.npy").is_file()
-    frames = dataset.load(folder) if rendered and not split else _levelled(folder, split)
+    frames = dataset.load(folder) if dataset.is_rendered(folder) and not split else _levelled(folder, split)
     if not len(frames.files):
         frames = photographs.taught(folder, split) if taught else photographs.scored(folder, split)
     if not len(frames.files):
@@ -49,12 +48,12 @@ def kind(frames: FrameSet) -> str:
 
 
 def _levelled(folder: Path, split: str) -> FrameSet:
-    """Lines that name a level themselves; without small pictures."""
+    """Lines that name a level themselves."""
     lines = [line for line in photographs.read_lines(folder) if line.get("level") in Level.__members__]
     lines = [line for line in lines if not split or line.get("split") == split]
     places: List[str] = [_place(line) for line in lines]
     looks = np.cumsum([0, *(here != before for before, here in zip(places, places[1:]))])[: len(places)]
-    return FrameSet([folder / line["file"] for line in lines], lines, [], looks)
+    return FrameSet([folder / line["file"] for line in lines], lines, looks)
 
 
 def _place(line: Dict[str, Any]) -> str:

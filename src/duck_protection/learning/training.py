@@ -65,7 +65,8 @@ class Training:
 
     Args:
         start: Another training's state, whose weights are the first ones here; nothing else of it is used. Without a
-            tutor, a new one begins. The model may have more blocks than that one had: those begin as mere shortcuts.
+            tutor, a new one begins. The model may have more blocks than that one had: those begin as mere shortcuts;
+            and it may look at larger or smaller pictures.
         device: Where the arithmetic happens, "cpu" or "cuda"; batches are made by the CPU.
     """
 
@@ -76,8 +77,8 @@ class Training:
         self.plan, self.question, self.step, self._device = plan, question, 0, torch.device(device)
         self.curve: List[Dict[str, float]] = []
         self.tokenizer = make_tokenizer([question.prompt, *lessons.corpus()], list(question.words))
-        tokens = plan.sizes.image_tokens
-        self.batches = Batches(load(*data), question, self.tokenizer, tokens, plan.batch, plan.seed)
+        side_px, tokens = plan.sizes.side_px, plan.sizes.image_tokens
+        self.batches = Batches(load(*data), question, self.tokenizer, side_px, tokens, plan.batch, plan.seed)
         torch.manual_seed(plan.seed)
         self.model = FastVlmForConditionalGeneration(thin_config(self.tokenizer, plan.sizes)).train()
         self.tutor = Tutor(plan.sizes.widths[2], 2 * plan.sizes.widths[-1])

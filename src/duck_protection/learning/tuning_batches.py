@@ -7,18 +7,16 @@ kept back for validation is in it, and pictures are read from their files as the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
-from duck_protection.learning.dataset import FrameSet, soft_targets
+from duck_protection.learning.dataset import FrameSet, picture, soft_targets
 from duck_protection.learning.lesson_batches import IGNORED
 from duck_protection.question import Question
 from duck_protection.verdict import Level
@@ -114,7 +112,7 @@ class TuningBatches:
 
     def _pixels(self, chosen: Sequence[Sequence[int]]) -> Tensor:
         files = [frames.files[n] for frames, numbers in zip(self._sets, chosen) if frames is not None for n in numbers]
-        pictures = np.stack([_read(file, self._side_px) for file in files])
+        pictures = np.stack([picture(file, self._side_px) for file in files])
         return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
     def _wanted(self, chosen: Sequence[Sequence[int]]) -> Tensor:
@@ -138,13 +136,6 @@ class TuningBatches:
             ids[row, : len(asked) + len(words)] = torch.tensor([*asked, *words])
             targets[row, len(asked) - 1 : len(asked) + len(words) - 1] = torch.tensor(words, dtype=torch.int64)
         return Asked(pixels, ids, image_at, len(asked), targets)
-
-
-def _read(file: Path, side_px: int) -> np.ndarray:
-    """uint8, shape (3/4 side, side, 3), RGB order: as wide as the model's square. Pictures are 4:3."""
-    with Image.open(file) as picture:
-        size = (side_px, side_px * 3 // 4)
-        return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
 
 
 def _targets(frames: Optional[FrameSet], question: Question, seed: int) -> np.ndarray:
