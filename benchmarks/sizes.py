@@ -162,7 +162,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of ./run data")
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "duckling", help="whose weights are the first")
-    parser.add_argument("--steps", type=int, default=1500, help="of 16 frames, for each size")
+    parser.add_argument("--steps", type=int, default=800, help="of 16 frames, for each size")
     parser.add_argument("--peak-rate", type=float, default=1e-3)
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "sizes")
     parser.add_argument("--picture", type=Path, default=ROOT / "out" / "bench_sizes.png")

@@ -61,7 +61,7 @@ def test_a_stage_depends_on_kind_and_seed_alone_and_its_name_says_both() -> None
 def test_a_slow_model_sees_fewer_frames_and_drives_slower() -> None:
     stage = stage_of(2, "none")
     quick, slow = (Drive(stage, perfect, timing_of(model_s)).run() for model_s in (0.02, 0.30))
-    assert slow.judged < quick.judged / 4
+    assert slow.judged < quick.judged / 2.5
     assert slow.travelled_m < 0.7 * quick.travelled_m
 
 
@@ -82,7 +82,7 @@ def test_the_model_drives_and_the_same_stage_is_the_same_drive() -> None:
     stage = stage_of(2, "static")
     first, second = (Drive(stage, ModelEyes(stage, MODEL), SHORT).run() for _ in range(2))
     assert first == second
-    assert first.judged >= 15
+    assert first.judged >= SHORT.seconds * SHORT.camera_hz
 
 
 def test_a_job_drives_one_stage_three_times() -> None:
@@ -126,7 +126,7 @@ def test_a_clip_is_a_film_of_the_judged_frames(tmp_path: Path) -> None:
     clip(stage_of(2, "static"), MODEL, SHORT, tmp_path / "worst.mp4")
     with av.open(str(tmp_path / "worst.mp4")) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
-    assert len(frames) >= 15
+    assert len(frames) >= SHORT.seconds * SHORT.camera_hz
     assert frames[0].shape == (480, 640, 3)
     assert np.ptp(frames[0]) > 100
 

@@ -24,7 +24,7 @@ from duck_protection.episodes.summary import Result, summary, table
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="./run episodes", description="Drives many short drives and counts.")
-    parser.add_argument("--n", type=int, default=1000, help="drives; a thousand take about 55 minutes on two cores")
+    parser.add_argument("--n", type=int, default=1000, help="drives; a thousand take about an hour on two cores")
     parser.add_argument("--seed", type=int, default=7, help="of the campaign; never tune on the one you report")
     parser.add_argument("--model", default=str(ROOT / "models" / "duckling"))
     parser.add_argument("--model-s", type=float, default=0.05, help="s that the simulated model takes, 0.01 to 0.5")

@@ -1,7 +1,7 @@
 """Free questions that the duckling learns beside its verdict, with the answers that a label gives.
 
 What is ahead, how many ducks, how far the nearest, is one in the lane; and to anything else, that it was not trained
-for that. They cost a tenth of a training step, because the picture is read once for both questions, and they teach the
+for that. They cost little of a training step, because the picture is read once for all questions, and they teach the
 vision tower where ducks are. Promise: answers come from labels alone, and the same generator gives the same prompts.
 """
 from __future__ import annotations

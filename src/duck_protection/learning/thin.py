@@ -21,7 +21,7 @@ STRIDE_PX = 64  # picture pixels per visual token and side: the tower's total st
 class Sizes:
     """What makes a FastVLM thin or thick."""
 
-    side_px: int = 384
+    side_px: int = 512
     layers: tuple[int, ...] = (1, 2, 4, 4, 1)
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     mlp_ratio: int = 3

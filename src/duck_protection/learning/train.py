@@ -7,9 +7,9 @@ Promise: the same seed gives the same batches, an interrupted training goes on w
 happened, and <out> always holds the best model so far, complete and loadable by the engine.
 
 A plain loop, on purpose: the loss is not next-token loss (soft choices on the verdict's token, the picture read once
-for two questions), which transformers' Trainer would only take through overridden methods longer than this loop;
-averaging (torch.optim.swa_utils), compilation and mixed precision are torch's own. On two CPU cores one step of 16
-pictures takes 0.29 s: bfloat16 arithmetic and a compiled tower; float32 without compilation takes 0.45 s.
+for all questions), which transformers' Trainer would only take through overridden methods longer than this loop;
+averaging (torch.optim.swa_utils), compilation and mixed precision are torch's own. On two CPU cores, with a
+smaller tower and 384 pixels, a step of 16 pictures took 0.29 s: bfloat16, tower compiled; in float32, uncompiled 0.45.
 """
 from __future__ import annotations
 
