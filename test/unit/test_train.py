@@ -16,6 +16,7 @@ from tiny import SIZES
 
 from duck_protection.corridor import true_level
 from duck_protection.frames import decode
+from duck_protection.learning import augment as augmenting
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
 from duck_protection.learning.dataset import FrameSet, load, mirrored, near_limit, soft_targets
@@ -293,6 +294,25 @@ def test_augmented_pictures_stay_pictures_and_differ() -> None:
     other = augment(pictures, torch.Generator().manual_seed(3))
     assert torch.equal(one, same) and not torch.equal(one, other)
     assert one.shape == pictures.shape and one.min() >= 0 and one.max() <= 1
+
+
+def test_a_picture_of_fewer_pixels_has_lost_its_finest_lines_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (torch.arange(64) % 2).float().expand(4, 3, 48, 64)
+    monkeypatch.setattr(augmenting, "COARSER", 1.0)
+    coarse = augmenting._coarser(lines, torch.Generator().manual_seed(1))
+    assert coarse.shape == lines.shape and float(coarse.mean()) == pytest.approx(0.5, abs=0.02)
+    assert bool((coarse.std((1, 2, 3)) < 0.9 * lines.std()).any()) and bool((coarse.std((1, 2, 3)) < lines.std()).all())
+    monkeypatch.setattr(augmenting, "COARSER", 0.0)
+    assert torch.equal(augmenting._coarser(lines, torch.Generator().manual_seed(1)), lines)
+
+
+def test_each_picture_is_asked_two_free_questions_beside_the_driving_one(data: Path) -> None:
+    batches = Training([data], QUESTION, PLAN).batches
+    batch = batches.at(3)
+    driving, first, second = batch.ids.split(len(batch.pixels))
+    assert batch.targets.shape == batch.ids.shape
+    assert (driving[:, : batch.answer_at] == driving[0, : batch.answer_at]).all()
+    assert not torch.equal(first, second) and not torch.equal(first, driving)
 
 
 def test_the_square_has_black_bands_above_and_below() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 TINT = 0.2  # a lamp's colour: each channel by itself up to a fifth brighter or darker
-COARSER, COARSEST = 0.3, 0.55  # share of the pictures that had fewer pixels once; how few: 352 of 640 columns
+COARSER, COARSEST = 0.3, 0.55  # share of the pictures that had fewer columns and rows once; how few, of all
 SHIFT = (1 / 192, 1 / 64)  # up or down, to the sides, of the picture's width: a third of a degree of pitch, one of yaw
 
 

@@ -92,7 +92,8 @@ def picture(file: Path, side_px: int) -> np.ndarray:
 
 
 def _load(folder: Path) -> Tuple[List[Path], List[Label], np.ndarray]:
-    labels = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines() if line.endswith("}")]
+    text = (folder / "labels.jsonl").read_text()
+    labels = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]  # the last may still be written
     return [folder / one["file"] for one in labels], labels, _looks(labels)
 
 

@@ -21,7 +21,7 @@ from duck_protection.question import Question
 from duck_protection.vlm import chatml
 
 MIRRORED = 0.5  # share of the training pictures that are turned: a town that drives on the left
-FREE = 2  # free questions about each picture: a look costs twenty times what a question does
+FREE = 2  # free questions about each picture, which is looked at once for all
 IGNORED = -100  # torch's cross_entropy skips such targets
 
 
