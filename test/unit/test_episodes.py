@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
+from duck_protection.episodes.__main__ import main
 from duck_protection.episodes.campaign import jobs_of, run_all, run_job, timing_of
 from duck_protection.episodes.clips import clip
 from duck_protection.episodes.drive import SLOW_MODEL, Drive, Outcome, Timing, _due, blind, perfect
 from duck_protection.episodes.eyes import ModelEyes, Sight
+from duck_protection.episodes.journal import Journal
 from duck_protection.episodes.summary import DUCK_KINDS, Result, summary, table, worst
 from duck_protection.frames import decode
 from duck_protection.simulation.programme import Programme
@@ -96,6 +99,36 @@ def test_a_job_drives_one_stage_three_times() -> None:
 def test_two_workers_drive_what_one_drives() -> None:
     jobs = jobs_of(2, 5, MODEL, replace(SHORT, seconds=0.5))
     assert run_all(jobs, 2) == [run_job(job) for job in jobs]
+
+
+def test_a_killed_campaign_goes_on_where_its_journal_ends(tmp_path: Path) -> None:
+    jobs, plan = jobs_of(3, 5, MODEL, replace(SHORT, seconds=0.5)), {"seed": 5}
+    whole = run_all(jobs, 2, Journal(tmp_path / "whole.jsonl", plan, resume=False))
+    lines = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)
+    killed = tmp_path / "killed.jsonl"
+    killed.write_text("".join(lines[:2]) + lines[2][:40])  # the plan, one drive, and one that was being written
+    journal = Journal(killed, plan, resume=True)
+    assert journal.results == whole[:1]
+    assert run_all(jobs, 2, journal) == whole
+    assert killed.read_text() == (tmp_path / "whole.jsonl").read_text()
+    assert Journal(killed, plan, resume=False).results == []
+
+
+def test_a_journal_of_another_campaign_or_of_nothing_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "drives.jsonl"
+    Journal(file, {"seed": 5, "weights": "a"}, resume=False).add(result("none", NOTHING))
+    with pytest.raises(ValueError, match="another campaign: other weights"):
+        Journal(file, {"seed": 5, "weights": "b"}, resume=True)
+    for strange in ("", "7\n", "no JSON\n", json.dumps({"seed": 5, "weights": "a"}) + '\n{"kind": "none"}\n'):
+        file.write_text(strange)
+        with pytest.raises(ValueError, match="not the journal"):
+            Journal(file, {"seed": 5, "weights": "a"}, resume=True)
+
+
+def test_a_campaign_without_a_model_says_so_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--n", "1", "--model", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("episodes: ") and said.count("\n") == 1
 
 
 def test_figures_count_avoidable_and_unavoidable_hits_apart() -> None:

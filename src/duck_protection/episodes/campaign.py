@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from duck_protection.episodes.drive import SLOW_MODEL, Drive, Timing, blind, perfect
 from duck_protection.episodes.eyes import ModelEyes
+from duck_protection.episodes.journal import Journal
 from duck_protection.episodes.summary import Result, worst
 from duck_protection.simulation.staging import KINDS, stage_of
 from duck_protection.simulation.workers import in_order
@@ -39,14 +40,20 @@ def run_job(job: Job) -> Result:
     return Result(seed, kind, stage.light, *drives)
 
 
-def run_all(jobs: Sequence[Job], workers: int) -> List[Result]:
-    """All drives, in their order, with a progress bar that says how many hits there were so far."""
+def run_all(jobs: Sequence[Job], workers: int, journal: Optional[Journal] = None) -> List[Result]:
+    """All drives, in their order, with a progress bar that says how many hits there were so far.
+
+    Args:
+        journal: Has the first ones, if they were driven already, and takes the others.
+    """
     from tqdm import tqdm
 
-    results: List[Result] = []
-    with tqdm(total=len(jobs), unit="drive") as bar:
-        for result in in_order(run_job, jobs, workers):
+    results = journal.results[: len(jobs)] if journal is not None else []
+    with tqdm(total=len(jobs), initial=len(results), unit="drive") as bar:
+        for result in in_order(run_job, jobs[len(results) :], workers):
             results.append(result)
+            if journal is not None:
+                journal.add(result)
             bar.set_postfix(hits=sum(one.avoidable for one in results), refresh=False)
             bar.update(1)
     return results
