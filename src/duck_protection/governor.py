@@ -15,6 +15,8 @@ from duck_protection.clocks import JumpDetector
 from duck_protection.settings import RangeTable, check_ranges
 from duck_protection.verdict import Level
 
+CORNER_M = 0.10  # from the axle's centre to a corner of the front bumper: what a turn sweeps
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -82,9 +84,10 @@ class Governor:
         self._watch_clock(clock_s, mono_s)
         self._heard_mono_s = mono_s
         newest_s = self._stamp_s
+        went_back = newest_s is not None and stamp_s < newest_s
         if level is Level.UNKNOWN or not (math.isfinite(stamp_s) and stamp_s > 0):
             self._forget("UNKNOWN: as judged")
-        elif newest_s is not None and stamp_s < newest_s:
+        elif newest_s is not None and went_back:
             self._forget(f"stamp went back by {newest_s - stamp_s:.3f} s")
             self._stamp_s = stamp_s
         elif level is Level.STOP:
@@ -95,6 +98,8 @@ class Governor:
         elif level > self._level > Level.UNKNOWN:  # the same frame, judged more strictly
             self._level, self._clear = level, _Streak()
         self._memory.hear(level, stamp_s, mono_s - self.limits.roll_out_s - max(0.0, clock_s - stamp_s))
+        if went_back:
+            self._memory.new_time()
 
     def permit(self, clock_s: float, mono_s: float) -> Permit:
         """What is permitted at this moment."""
@@ -115,14 +120,14 @@ class Governor:
     def command(
         self, v_mps: float, omega_radps: float, clock_s: float, mono_s: float
     ) -> Tuple[float, float, Permit]:
-        """The controller's command as permitted now: same curvature, at most the permitted speed."""
+        """The controller's command as permitted now: same curvature; axle and bumper at most at the permitted speed."""
         permit = self.permit(clock_s, mono_s)
         if permit.scale == 0 or not (math.isfinite(v_mps) and math.isfinite(omega_radps)):
             return 0.0, 0.0, permit
-        scale = permit.scale
-        if abs(v_mps) * scale > permit.cap_mps:
-            scale = permit.cap_mps / abs(v_mps)
-        if v_mps:
+        scale, fastest_mps = permit.scale, max(abs(v_mps), abs(omega_radps) * CORNER_M)
+        if fastest_mps * scale > permit.cap_mps:
+            scale = permit.cap_mps / fastest_mps
+        if fastest_mps:
             self._memory.moved(mono_s)
         return v_mps * scale, omega_radps * scale, permit
 
@@ -135,6 +140,7 @@ class Governor:
         if self._jumps.jumped(clock_s, mono_s):
             self._forget("clock jump: the robot's clock was set")
             self._stamp_s = None
+            self._memory.new_time()
 
     def _trouble(self, clock_s: float, mono_s: float) -> str:
         if self._stamp_s is None:
@@ -189,7 +195,7 @@ class _StopMemory:
 
     A duck that walks off passes the side strips, which are SLOW. STOP that turns into CLEAR at once, while the
     robot was still rolling when it last saw the duck, means that the duck went out of the picture at the bottom.
-    One STOP frame may be a mistake of the model; two are believed.
+    One STOP frame may be a mistake of the model; two are believed, when a duck goes and when it is seen again.
     """
 
     FRAMES = 2
@@ -204,6 +210,10 @@ class _StopMemory:
     def moved(self, mono_s: float) -> None:
         self._moved_mono_s = mono_s
 
+    def new_time(self) -> None:
+        """Stamps begin anew, a clock was set; what was seen stays seen."""
+        self._stamp_s = -math.inf
+
     def hear(self, level: Level, stamp_s: float, still_since_mono_s: float) -> None:
         """still_since_mono_s: a robot whose last motion command is older stood when this frame was taken."""
         if level is Level.UNKNOWN or not stamp_s > self._stamp_s:
@@ -212,7 +222,8 @@ class _StopMemory:
         if level is Level.STOP:
             self._frames += 1
             self._rolling = self._moved_mono_s > still_since_mono_s
-            self.lost = self.lost and self._rolling  # seen again by a standing robot: the usual rules apply
+            if self._frames >= self.FRAMES and not self._rolling:
+                self.lost = False  # seen again by a standing robot: the usual rules apply
         else:
             if level is Level.CLEAR and self._frames >= self.FRAMES and self._rolling:
                 self.lost = True

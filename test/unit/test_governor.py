@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duck_protection.governor import Governor, Limits, Permit
+from duck_protection.governor import CORNER_M, Governor, Limits, Permit
 from duck_protection.settings import SettingsError
 from duck_protection.verdict import Level
 
@@ -23,6 +23,7 @@ class Drive:
     def __init__(self, limits: Optional[Limits] = None) -> None:
         self.governor = Governor(limits or Limits())
         self.now_s = 0.0
+        self.clock_s = T  # the robot's wall clock at now_s 0
 
     def see(self, *levels: Level, period_s: float = 0.05, lag_s: float = 0.03) -> Tuple[float, float]:
         """The command right after the last of these frames was judged."""
@@ -34,10 +35,10 @@ class Drive:
         return out
 
     def hear(self, level: Level, stamp_s: float) -> None:
-        self.governor.hear(level, T + stamp_s, T + self.now_s, MONO + self.now_s)
+        self.governor.hear(level, self.clock_s + stamp_s, self.clock_s + self.now_s, MONO + self.now_s)
 
     def command(self, v_mps: float = 0.19, omega_radps: float = 0.5) -> Tuple[float, float]:
-        v, omega, _ = self.governor.command(v_mps, omega_radps, T + self.now_s, MONO + self.now_s)
+        v, omega, _ = self.governor.command(v_mps, omega_radps, self.clock_s + self.now_s, MONO + self.now_s)
         return v, omega
 
     def wait(self, seconds: float) -> Tuple[float, float]:
@@ -46,7 +47,7 @@ class Drive:
 
     @property
     def reason(self) -> str:
-        return self.governor.permit(T + self.now_s, MONO + self.now_s).reason
+        return self.governor.permit(self.clock_s + self.now_s, MONO + self.now_s).reason
 
 
 @pytest.fixture
@@ -236,8 +237,56 @@ def test_a_duck_that_left_at_the_bottom_edge_is_not_gone(driving: Drive) -> None
 
 def test_a_lost_duck_seen_again_by_a_standing_robot_follows_the_usual_rules(driving: Drive) -> None:
     driving.see(STOP, STOP, *[CLEAR] * 10)
-    driving.see(STOP, *[CLEAR] * 6)
+    driving.see(STOP, STOP, *[CLEAR] * 6)
     assert driving.see(CLEAR) == (0.19, 0.5)
+
+
+def test_one_frame_of_stop_is_no_lost_duck_seen_again(driving: Drive) -> None:
+    driving.see(STOP, STOP, *[CLEAR] * 10)
+    assert driving.see(STOP, *[CLEAR] * 60) == (0.0, 0.0)
+    assert driving.reason.startswith("lost")
+
+
+@pytest.mark.parametrize("step_s", [-1.0, -3600.0, 1.0])
+def test_a_clock_that_is_set_takes_no_lost_duck_away(driving: Drive, step_s: float) -> None:
+    """Set just before the duck leaves the picture: its frames still count as newer than those of the other time."""
+    driving.see(STOP, STOP)
+    driving.clock_s += step_s
+    assert driving.see(*[CLEAR] * 30) == (0.0, 0.0)
+    assert driving.reason.startswith("lost")
+
+
+def test_a_lost_duck_can_be_seen_again_after_the_clock_was_set_back(driving: Drive) -> None:
+    driving.see(STOP, STOP, *[CLEAR] * 10)
+    driving.clock_s -= 3600.0
+    driving.see(*[STOP] * 10, *[SLOW] * 7)
+    assert driving.command()[0] == pytest.approx(0.19 / 4)
+
+
+def test_one_frame_from_the_future_does_not_make_the_memory_deaf(driving: Drive) -> None:
+    driving.hear(CLEAR, driving.now_s + 1.5)
+    driving.see(CLEAR, *[CLEAR] * 7)
+    driving.see(STOP, STOP)
+    assert driving.see(*[CLEAR] * 20) == (0.0, 0.0)
+    assert driving.reason.startswith("lost")
+
+
+@pytest.mark.parametrize("wanted", [(0.0, 8.0), (0.0, -8.0), (0.05, 8.0)])
+def test_a_turn_sweeps_no_faster_than_is_permitted_and_keeps_its_curvature(
+    driving: Drive, wanted: Tuple[float, float]
+) -> None:
+    v_mps, omega_radps = driving.command(*wanted)
+    assert abs(omega_radps) * CORNER_M == pytest.approx(0.08 / 0.40)
+    assert v_mps * wanted[1] == pytest.approx(wanted[0] * omega_radps)
+
+
+def test_a_robot_that_turns_on_the_spot_is_moving() -> None:
+    drive = Drive()
+    for level in [*[CLEAR] * 8, STOP, STOP, *[CLEAR] * 20]:
+        drive.now_s += 0.05
+        drive.hear(level, drive.now_s - 0.03)
+        drive.command(0.0, 1.0)
+    assert drive.reason.startswith("lost")
 
 
 def test_unknown_in_between_does_not_make_a_lost_duck_forgotten(driving: Drive) -> None:
