@@ -26,15 +26,23 @@ class Deadman:
     Zeros are sent at once, before the first heartbeat: a robot whose guard never started must stand. The flag
     waits for the first heartbeat: a watchdog that was started anew cannot know whether a person has set it, and
     would take that person's stop back when the heartbeat comes.
+
+    Args:
+        remembered: `remembered` of the watchdog whose place this one takes.
     """
 
-    def __init__(self, silence_s: float) -> None:
+    def __init__(self, silence_s: float, remembered: str = "") -> None:
         self._silence_s = silence_s
         self._beat_mono_s = -math.inf
         self._armed = False  # by the first heartbeat
         self._told = False  # in this silence
-        self._mine = False
-        self._theirs = False
+        self._mine = remembered == "mine"
+        self._theirs = remembered == "theirs"
+
+    @property
+    def remembered(self) -> str:
+        """Whose the flag is, while it is set: "mine", "theirs", or nothing. Must outlive this process."""
+        return "theirs" if self._theirs else "mine" if self._mine else ""
 
     def beat(self, mono_s: float) -> None:
         """The governor's loop has run."""

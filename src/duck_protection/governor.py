@@ -66,9 +66,13 @@ class Permit:
 
 
 class Governor:
-    """Holds what was seen and decides afresh at every call. One thread at a time: the caller locks."""
+    """Holds what was seen and decides afresh at every call. One thread at a time: the caller locks.
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        remembered: Another governor's `remembered`, whose place this one takes.
+    """
+
+    def __init__(self, limits: Limits, remembered: str = "") -> None:
         self.limits = limits
         self._jumps = JumpDetector(limits.jump_s)
         self._level = Level.UNKNOWN
@@ -77,7 +81,12 @@ class Governor:
         self._heard_mono_s = -math.inf
         self._good = _Streak()  # SLOW or better
         self._clear = _Streak()
-        self._memory = _StopMemory()
+        self._memory = _StopMemory(remembered)
+
+    @property
+    def remembered(self) -> str:
+        """What must outlive this process: "lost", "near" (a duck before a rolling robot), or nothing."""
+        return self._memory.word
 
     def hear(self, level: Level, stamp_s: float, clock_s: float, mono_s: float) -> None:
         """Takes one verdict. The same stamp again can only lower what is permitted, never renew it."""
@@ -200,12 +209,18 @@ class _StopMemory:
 
     FRAMES = 2
 
-    def __init__(self) -> None:
-        self.lost = False
-        self._frames = 0
+    def __init__(self, word: str = "") -> None:
+        self.lost = word == "lost"
+        self._rolling = word == "near"
+        self._frames = self.FRAMES if self._rolling else 0
         self._stamp_s = -math.inf
-        self._rolling = False
         self._moved_mono_s = -math.inf
+
+    @property
+    def word(self) -> str:
+        if self.lost:
+            return "lost"
+        return "near" if self._rolling and self._frames >= self.FRAMES else ""
 
     def moved(self, mono_s: float) -> None:
         self._moved_mono_s = mono_s

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import signal
 import sys
+import threading
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import rosnode
 import rospy
 import rostest
 from duck_protection.msg import DuckVerdict
@@ -197,6 +199,42 @@ class GuardGate(unittest.TestCase):
         self.drive()
         seconds_while(lambda: self.wheels.turning, 1.0, "driving with the new watchdog")
         self.assertEqual(self.wheels.stops, [], "a new watchdog leaves the shared flag alone")
+
+    @undisturbed
+    def test_a_persons_emergency_stop_survives_the_watchdogs_death_and_then_the_guards(self) -> None:
+        self.drive()
+        self.person.publish(BoolStamped(data=True))
+        seconds_until(lambda: self.wheels.stops == [True], 1.0, "the person's stop arrives")
+        seconds_until(lambda: rospy.get_param(f"{WATCHDOG}_keepsake", "") == "theirs", 2.0, "the watchdog keeps it")
+        before = pid_of(WATCHDOG)
+        send_signal(before, signal.SIGKILL)
+        seconds_until(lambda: pid_of(WATCHDOG) not in (None, before), BACK_S, "a new watchdog")
+        seconds_while(lambda: self.wheels.turning, 0.5, "the new watchdog hears the guard")
+        send_signal(pid_of(GUARD), signal.SIGKILL)
+        self.zero(ZERO_S, "the guard was killed")
+        self.back("the guard was killed")
+        seconds_while(lambda: self.wheels.stops == [True], 0.5, "nobody takes a person's stop back")
+        self.person.publish(BoolStamped(data=False))
+        seconds_until(lambda: self.wheels.stops == [True, False], 1.0, "the person's own release")
+
+    @undisturbed
+    def test_a_guard_that_is_told_to_end_moves_nothing_after_its_zero(self) -> None:
+        self.drive()
+        threading.Thread(target=rosnode.kill_nodes, args=([GUARD],), daemon=True).start()  # it returns when all is over
+        self.zero(ZERO_S, "the guard was told to end")
+        self.back("the guard was told to end")
+
+    @undisturbed
+    def test_a_lost_duck_survives_the_guards_death(self) -> None:
+        self.drive()
+        self.town.first.extend([DuckVerdict.STOP] * 3)
+        seconds_until(lambda: rospy.get_param(f"{GUARD}_keepsake", "") == "lost", 2.0, "the guard keeps it")
+        before = pid_of(GUARD)
+        send_signal(before, signal.SIGKILL)
+        seconds_until(lambda: pid_of(GUARD) not in (None, before), BACK_S, "a new guard")
+        seconds_while(lambda: not self.wheels.turning, 2.0, "zero while the duck may be under the bumper")
+        self.assertTrue(release(f"{GUARD}/release").success)
+        seconds_until(lambda: self.wheels.turning, 2.0, "driving after the release")
 
     @undisturbed
     def test_a_duck_lost_under_the_bumper_needs_a_person(self) -> None:

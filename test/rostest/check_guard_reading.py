@@ -14,7 +14,7 @@ import rospy
 import rostest
 from duck_protection.msg import DuckVerdict
 from duckietown_msgs.msg import BoolStamped, StopLineReading
-from rig import Town
+from rig import Town, release
 from stall_guard import seconds_until, seconds_while, undisturbed
 
 VEH = "/duckiebot"
@@ -50,6 +50,7 @@ class GuardReading(unittest.TestCase):
 
     def clear(self) -> None:
         self.town.reset()
+        release(f"{VEH}/lane_guard_node/release")
         seconds_until(self.stopped, 1.0, "stopped before the check")
         self.town.level = DuckVerdict.CLEAR
         seconds_until(lambda: self.reads(CLEAR, False), 2.0, "clear readings on CLEAR verdicts")
@@ -74,6 +75,16 @@ class GuardReading(unittest.TestCase):
         self.clear()
         self.town.level = DuckVerdict.STOP
         seconds_until(self.stopped, 0.3, "stopped on STOP")
+
+    @undisturbed
+    def test_a_duck_lost_under_the_bumper_needs_a_person(self) -> None:
+        """Nobody tells what dt-core's controller does; it is taken to drive whenever it may."""
+        self.clear()
+        self.town.first.extend([DuckVerdict.STOP] * 3)  # then CLEAR again
+        seconds_until(self.stopped, 0.3, "stopped on STOP")
+        seconds_while(self.stopped, 1.5, "stopped while the duck may be under the bumper")
+        self.assertTrue(release(f"{VEH}/lane_guard_node/release").success)
+        seconds_until(lambda: self.reads(CLEAR, False), 2.0, "clear readings after the release")
 
     @undisturbed
     def test_silent_verdicts_are_a_line_reached(self) -> None:

@@ -66,6 +66,26 @@ def test_a_stop_that_a_person_cleared_is_not_fought_over() -> None:
     assert deadman.orders(12.0) == Orders(False)
 
 
+def test_a_watchdog_that_was_started_anew_knows_whose_the_flag_is() -> None:
+    """One that died with a person's stop set, or with its own: the next one must not undo the first, but the second."""
+    person, own = beaten(10.0), beaten(10.0)
+    person.others_said(True)
+    own.orders(11.0)
+    assert (person.remembered, own.remembered, beaten().remembered) == ("theirs", "mine", "")
+    for before, said in ((person, []), (own, [False])):
+        after = Deadman(SILENCE_S, before.remembered)
+        after.beat(20.0)
+        told = [after.orders(mono_s).emergency_stop for mono_s in (20.0, 20.1)]
+        assert [one for one in told if one is not None] == said
+    after = Deadman(SILENCE_S, person.remembered)
+    after.beat(20.0)
+    assert after.orders(21.0) == Orders(True)  # a silence: the flag is set already
+    after.beat(22.0)
+    assert after.orders(22.0) == Orders(False)
+    after.others_said(False)
+    assert after.remembered == ""
+
+
 events = st.lists(st.sampled_from(["beat", "set", "clear", "wait"]), max_size=60)
 
 

@@ -289,6 +289,33 @@ def test_a_robot_that_turns_on_the_spot_is_moving() -> None:
     assert drive.reason.startswith("lost")
 
 
+@pytest.mark.parametrize(
+    ("story", "word", "drives"),
+    [
+        ((STOP, STOP, CLEAR), "lost", False),
+        ((STOP, STOP), "near", False),  # dies while the duck goes out of the picture
+        ((STOP,), "", True),
+        ((STOP, STOP, SLOW), "", True),
+        ((), "", True),
+    ],
+)
+def test_a_governor_that_takes_anothers_place_knows_of_its_lost_duck(
+    driving: Drive, story: Tuple[Level, ...], word: str, drives: bool
+) -> None:
+    driving.see(*story)
+    assert driving.governor.remembered == word
+    driving.governor = Governor(Limits(), driving.governor.remembered)
+    assert (driving.see(*[CLEAR] * 20) == (0.19, 0.5)) is drives
+    driving.governor.release()
+    assert driving.governor.remembered == ""
+
+
+def test_a_duck_that_sits_before_the_next_governor_follows_the_usual_rules(driving: Drive) -> None:
+    driving.see(STOP, STOP)
+    driving.governor = Governor(Limits(), driving.governor.remembered)
+    assert driving.see(*[STOP] * 10, *[CLEAR] * 7) == (0.19, 0.5)
+
+
 def test_unknown_in_between_does_not_make_a_lost_duck_forgotten(driving: Drive) -> None:
     driving.see(STOP, STOP, UNKNOWN)
     assert driving.see(*[CLEAR] * 20) == (0.0, 0.0)

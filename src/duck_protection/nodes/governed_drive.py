@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger, TriggerRequest, TriggerResponse
 from duck_protection.governor import Governor, Limits, Permit
 from duck_protection.msg import DuckVerdict
 from duck_protection.nodes import robot_messages
+from duck_protection.nodes.keepsake import Keepsake
 from duck_protection.nodes.links import LinkWatch
 from duck_protection.verdict import Level
 
@@ -28,7 +29,8 @@ class GovernorPort:
     """Feeds a governor from ~verdict and ~release, says ~heartbeat, and logs what changes."""
 
     def __init__(self, limits: Limits) -> None:
-        self._governor = Governor(limits)
+        self._keepsake = Keepsake()
+        self._governor = Governor(limits, self._keepsake.recalled())
         self._lock = threading.Lock()
         self._logged: Optional[Level] = None
         self._logged_mono_s = 0.0
@@ -37,13 +39,6 @@ class GovernorPort:
         rospy.Service("~release", Trigger, self._release)
         rospy.loginfo("at most %.2f m/s: %.2f m on a picture up to %.2f s old",
                       limits.cap_mps, limits.blind_m, limits.max_age_s)  # fmt: skip
-
-    def permit(self) -> Permit:
-        """What is permitted now."""
-        with self._lock:
-            permit = self._governor.permit(rospy.get_time(), time.monotonic())
-        self._log(permit)
-        return permit
 
     def command(self, v_mps: float, omega_radps: float) -> tuple[float, float, Permit]:
         """The command as permitted now."""
@@ -60,10 +55,12 @@ class GovernorPort:
         level, stamp_s = robot_messages.verdict_evidence(msg)
         with self._lock:
             self._governor.hear(level, stamp_s, rospy.get_time(), time.monotonic())
+            self._keepsake.keep(self._governor.remembered)
 
     def _release(self, _: TriggerRequest) -> TriggerResponse:
         with self._lock:
             self._governor.release()
+            self._keepsake.keep(self._governor.remembered)
         rospy.logwarn("released by a person")
         return TriggerResponse(True, "released; the usual evidence is still needed")
 
@@ -80,11 +77,14 @@ class GovernedDrive:
     def __init__(self, limits: Limits) -> None:
         self._car_cmd = rospy.Publisher("~car_cmd", Twist2DStamped, queue_size=1, tcp_nodelay=True)
         self._port = GovernorPort(limits)
+        self._ends = False
         rospy.on_shutdown(self._last_zero)
 
     def drive(self, v_mps: float, omega_radps: float) -> float:
         """Publishes what is permitted of this command, and the heartbeat; the speed that was permitted (m/s)."""
         v_mps, omega_radps, _ = self._port.command(v_mps, omega_radps)
+        if self._ends:  # rospy runs the shutdown's hooks while the loop goes on
+            v_mps = omega_radps = 0.0
         self._car_cmd.publish(robot_messages.car_cmd(v_mps, omega_radps))
         self._port.beat()
         return v_mps
@@ -92,10 +92,12 @@ class GovernedDrive:
     def _last_zero(self) -> None:
         """An orderly end need not wait for the watchdog. On a thread of its own: the signal that ends the node may
         have come in the middle of a publish()."""
+        self._ends = True
         zero = threading.Thread(target=self._send_zero, daemon=True)
         zero.start()
         zero.join(LAST_ZERO_S * 2)
 
     def _send_zero(self) -> None:
-        self._car_cmd.publish(robot_messages.car_cmd(0.0, 0.0))
-        time.sleep(LAST_ZERO_S)  # rospy's sender thread takes it from here; then the connections are closed
+        for _ in range(2):  # the loop's last command may have been under way
+            self._car_cmd.publish(robot_messages.car_cmd(0.0, 0.0))
+            time.sleep(LAST_ZERO_S / 2)  # rospy's sender thread takes it from here; then the connections are closed

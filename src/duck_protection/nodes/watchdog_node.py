@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 
 from duck_protection.deadman import Deadman, Orders
 from duck_protection.nodes import robot_messages
+from duck_protection.nodes.keepsake import Keepsake
 from duck_protection.nodes.ros_node import every, run_node
 from duck_protection.settings import RangeTable, check_ranges, settings_from
 
@@ -44,7 +45,8 @@ class Watchdog:
     """Hears, and stops the wheels when there is nothing to hear."""
 
     def __init__(self, settings: Settings) -> None:
-        self._deadman = Deadman(settings.silence_s)
+        self._keepsake = Keepsake()
+        self._deadman = Deadman(settings.silence_s, self._keepsake.recalled())
         self._lock = threading.Lock()
         self._silent = False
         self._car_cmd = rospy.Publisher("~car_cmd", Twist2DStamped, queue_size=1, tcp_nodelay=True)
@@ -58,6 +60,7 @@ class Watchdog:
         """Zeros in silence; nothing otherwise."""
         with self._lock:
             orders = self._deadman.orders(time.monotonic())
+            self._keepsake.keep(self._deadman.remembered)
         if orders.zero:
             self._car_cmd.publish(robot_messages.car_cmd(0.0, 0.0))
             self._wheels_cmd.publish(robot_messages.wheels_zero())
