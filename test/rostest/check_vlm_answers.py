@@ -152,6 +152,16 @@ class VlmAnswers(unittest.TestCase):
         self.assertEqual([got.status for got in answers], [R.LATE, R.LATE])
 
     @undisturbed
+    def test_a_node_whose_device_is_lost_ends_and_the_next_one_answers_within_five_seconds(self) -> None:
+        self.model.play("lost")
+        self.assertEqual(self.ask().status, R.OK)
+        begun_s = time.monotonic()
+        self.assertEqual(self.ask().status, R.MODEL_ERROR)
+        seconds_until(lambda: self.model.ready_since(begun_s), 5.0, "the next node is ready")
+        self.assertIn("failed: the device is lost", [text for _, text in self.model.status])
+        self.assertEqual(self.ask().status, R.OK)
+
+    @undisturbed
     def test_a_killed_node_answers_again_within_five_seconds(self) -> None:
         begun_s = time.monotonic()
         self.model.play("stop")

@@ -242,6 +242,15 @@ def test_sigterm_ends_even_a_model_that_hangs(process: Any) -> None:
         assert asked.exception() is not None or asked.result().status >= 500
 
 
+@pytest.mark.parametrize("process", ["- {text: x}\n- {error: DeviceLostError, text: gone}\n"], indirect=True)
+def test_a_server_whose_device_is_lost_ends_with_a_word(process: Any) -> None:
+    client, running, log = process
+    assert client.chat().status == 200
+    assert client.chat().status == 503
+    assert running.wait(20) == 1
+    assert "cannot serve: gone" in log.read_text().splitlines()[-1]
+
+
 def test_the_log_holds_no_picture_and_no_key(process: Any) -> None:
     client, _, log = process
     client.chat()

@@ -19,6 +19,7 @@ from duck_protection.vlm.base import (
     AnswerError,
     BusyError,
     ChoiceError,
+    DeviceLostError,
     LateError,
     MemoryFullError,
     NotReadyError,
@@ -294,6 +295,26 @@ def test_a_batch_too_large_for_the_memory_is_halved(callers: ThreadPoolExecutor,
     others = ask_all(callers, batcher, road, [1, 2, 3])
     vlm.go.release(1000)
     assert [one.result(SOON_S).text for one in (first, *others)] == list("0123")
+    batcher.close()
+
+
+@pytest.mark.parametrize("way", ["choose", "generate", "between"])
+def test_a_lost_device_is_told_once_and_each_asker_gets_the_error(
+    way: str, road: Question, picture: np.ndarray
+) -> None:
+    vlm, batcher = scripted({"error": "DeviceLostError", "text": "gone"})
+    told: list[DeviceLostError] = []
+    batcher.when_lost(told.append)
+    asks = {
+        "choose": lambda: batcher.choose(picture, road, soon()),
+        "generate": lambda: list(batcher.generate(picture, "talk", 3, soon())),
+        "between": lambda: batcher.between(lambda: list(vlm.generate(picture, "talk", 3)) and None),
+    }
+    for _ in range(2):
+        with pytest.raises(DeviceLostError, match="gone"):
+            asks[way]()
+    eventually(lambda: bool(told))
+    assert len(told) == 1
     batcher.close()
 
 

@@ -16,7 +16,7 @@ from tiny import poisoned, saved, talking_model, tiny_model, tiny_tokenizer
 from duck_protection.question import Choice, Question
 from duck_protection.verdict import FALLBACK, Level, judge
 from duck_protection.vlm import chatml
-from duck_protection.vlm.base import AnswerError, ChoiceError, MemoryFullError
+from duck_protection.vlm.base import AnswerError, ChoiceError, DeviceLostError, MemoryFullError
 from duck_protection.vlm.fastvlm import FastVlm
 from duck_protection.vlm.torch_errors import mapped_errors
 
@@ -209,6 +209,25 @@ def test_warm_up_tells_how_long_it_took(vlm: FastVlm) -> None:
 def test_torchs_errors_become_ours(raised: Exception, mapped: type[Exception]) -> None:
     with pytest.raises(mapped), mapped_errors():
         raise raised
+
+
+@pytest.mark.parametrize(("answers", "mapped"), [(True, AnswerError), (False, DeviceLostError)])
+def test_a_card_that_refuses_the_simplest_work_is_lost(
+    monkeypatch: pytest.MonkeyPatch, answers: bool, mapped: type[Exception]
+) -> None:
+    """There is no card here: its answers are made up, what is made of them is not."""
+
+    def synchronize() -> None:
+        if not answers:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *size, **_: ones(*size))
+    with pytest.raises(AnswerError) as error, mapped_errors():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    assert type(error.value) is mapped
 
 
 def test_other_errors_are_not_hidden() -> None:

@@ -2,7 +2,8 @@
 
 Promise: ~infer answers from the first second on (LOADING, while it loads), and always: a picture that cannot be
 read, a deadline that passed, a full queue or a full memory each have a status, and the request's stamp and choices
-come back with it. A checkpoint that cannot be loaded ends the node with one line.
+come back with it. A checkpoint that cannot be loaded ends the node with one line, and so does a device that is lost:
+roslaunch starts it again.
 
 With ~http_port the same model, thread and queue also serve HTTP clients; no second copy of the weights is made.
 
@@ -37,6 +38,7 @@ from duck_protection.verdict import Level, Reply, Timings
 from duck_protection.vlm.base import (
     BusyError,
     ChoiceError,
+    DeviceLostError,
     LateError,
     MemoryFullError,
     NotReadyError,
@@ -74,7 +76,7 @@ class VlmNode:
         threading.Thread(target=self._load, name="loading", daemon=True).start()
 
     def tick(self) -> None:
-        """Ends the process when the model cannot be loaded; lets the shadow say how it goes."""
+        """Ends the process when the model cannot be loaded or is lost; lets the shadow say how it goes."""
         if self._shadow is not None:
             self._shadow.tick()
         if self._failure:
@@ -88,6 +90,7 @@ class VlmNode:
             batcher = Batcher(vlm, batch_size(self._settings, vlm), self._settings.max_queue)
             if self._http is not None:
                 self._http.open(batcher, vlm)
+            batcher.when_lost(self._lose)
             self._batcher = batcher
         except MemoryFullError as err:
             self._status.say(f"out of memory: {err}")
@@ -103,6 +106,10 @@ class VlmNode:
             rospy.loginfo("ready after %.1f s: %s", time.monotonic() - begun_s, vlm.identity)
             if self._shadow is not None:
                 self._shadow.start()
+
+    def _lose(self, err: DeviceLostError) -> None:
+        self._status.say(f"failed: {err}")
+        self._failure = str(err)
 
     def _infer(self, request: InferImageRequest) -> InferImageResponse:
         arrived_s = time.monotonic()

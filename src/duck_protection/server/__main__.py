@@ -7,12 +7,16 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
 from duck_protection.server.loading import ModelChoice, load
 from duck_protection.server.settings import ServerSettings
 from duck_protection.settings import SettingsError
 from duck_protection.vlm.base import VlmError
+
+if TYPE_CHECKING:
+    from duck_protection.server.service import Model
+    from duck_protection.server.serving import HttpServer
 
 LOG = logging.getLogger("duck_protection.server")
 KEY_VARIABLE = "DUCK_PROTECTION_API_KEY"
@@ -31,11 +35,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         from duck_protection.server.serving import HttpServer
 
         _warn(settings)
-        HttpServer(settings, lambda: load(choice, settings)).run()
+        server = HttpServer(settings, lambda: _loaded(choice, settings, server))
+        server.run()
     except (SettingsError, VlmError, OSError, ValueError) as err:
         LOG.critical("cannot serve: %s", err)
         return 1
     return 0
+
+
+def _loaded(choice: ModelChoice, settings: ServerSettings, server: HttpServer) -> Model:
+    model = load(choice, settings)
+    model.batcher.when_lost(server.end)  # whoever supervises this process starts the next one
+    return model
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -30,7 +30,9 @@ class Replica:
 
     def __init__(self, choice: ModelChoice, settings: ServerSettings) -> None:
         self._service = Service(settings)
-        self._service.ready(load(choice, settings))
+        model = load(choice, settings)
+        model.batcher.when_lost(lambda _: self._service.drain())  # its health check raises from then on
+        self._service.ready(model)
 
     def __serve_build_asgi_app__(self) -> Guard:
         return make_app(self._service)

@@ -18,7 +18,7 @@ from duck_protection.server.engine import Engine, Prompt, Talk, Token, Wanted
 from duck_protection.server.errors import ApiError, broken, unavailable
 from duck_protection.server.tallies import Tallies
 from duck_protection.server.text import TextStream
-from duck_protection.vlm.base import MemoryFullError
+from duck_protection.vlm.base import DeviceLostError, MemoryFullError
 
 LOG = logging.getLogger(__name__)
 CLOSING_S = 2.0  # a model that hangs longer is left behind with its (daemon) thread
@@ -136,7 +136,7 @@ class Scheduler:
                     self._between(lambda jobs=jobs: self._begin(jobs))
                 elif self._running:
                     self._between(self._advance)
-            except Exception as err:  # the model's thread is gone: nobody can be served any more
+            except Exception as err:  # the model's thread or device is gone: nobody can be served any more
                 LOG.error("the model's thread failed: %s", err)
                 self._fail_all(unavailable("the model has stopped"))
                 for job in jobs:
@@ -161,6 +161,8 @@ class Scheduler:
         begun_s = time.monotonic()
         try:
             begun = self._engine.begin([job.prompt for job in jobs], [job.wanted for job in jobs])
+        except DeviceLostError:
+            raise
         except Exception as err:
             if len(jobs) == 1:
                 self._fail(jobs[0], _refusal(err))
@@ -187,6 +189,8 @@ class Scheduler:
             return
         try:
             tokens = self._engine.advance([running.talk for running in batch])
+        except DeviceLostError:
+            raise
         except Exception as err:
             self._fail_all(_refusal(err))
             return

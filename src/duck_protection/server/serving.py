@@ -68,12 +68,12 @@ class HttpServer:
         return url_of(self._socket)
 
     def run(self) -> None:
-        """Serves until a signal, or until loading has failed.
+        """Serves until a signal, until loading has failed or the model's device is lost.
 
         Raises:
-            Exception: What load() raised.
+            Exception: What load() raised. DeviceLostError: A new process may go on.
         """
-        load_in_background(self.service, self._load, self._failed)
+        load_in_background(self.service, self._load, self.end)
         LOG.info("listening on %s", self.url)
         if threading.current_thread() is threading.main_thread():
             # uvicorn raises the signal again when it has stopped; this makes a clean stop end with exit code 0.
@@ -108,6 +108,7 @@ class HttpServer:
     def _ask_to_stop(self, *_: object) -> None:
         self._server.should_exit = True
 
-    def _failed(self, err: Exception) -> None:
+    def end(self, err: Exception) -> None:
+        """Ends run() with this error: loading has failed, or the model's device is lost."""
         self._error = err
         self._server.should_exit = True

@@ -11,6 +11,7 @@ where they arise; callers catch VlmError and nothing wider.
     ├── NotReadyError      still loading
     ├── MemoryFullError    out of memory on this call; the model lives on
     └── AnswerError        the model or server answered something unusable
+        └── DeviceLostError    and always will: only a new process can go on
 """
 from __future__ import annotations
 
@@ -52,6 +53,10 @@ class MemoryFullError(VlmError):
 
 class AnswerError(VlmError):
     """The model or the server answered something that cannot be used."""
+
+
+class DeviceLostError(AnswerError):
+    """The device answers this process no more."""
 
 
 class Vlm(Protocol):

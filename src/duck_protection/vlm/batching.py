@@ -3,7 +3,7 @@
 Answers: who is served next? Knows no ROS and no torch. Promises: everything that waits is taken into the next batch,
 callers in turn, without an artificial delay; what cannot be answered by its deadline gives its place to what can;
 choose() returns or raises by its deadline, whatever the model does; a generation goes on only when no choose() waits,
-one token at a time; no error of the model ends the thread.
+one token at a time; no error of the model ends the thread; whoever asked for it is told once that the device is lost.
 """
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ import numpy as np
 
 from duck_protection.question import Question
 from duck_protection.verdict import Identity, Reply, Timings
-from duck_protection.vlm.base import BusyError, LateError, MemoryFullError, NotReadyError, Vlm, VlmError
+from duck_protection.vlm.base import (
+    BusyError,
+    DeviceLostError,
+    LateError,
+    MemoryFullError,
+    NotReadyError,
+    Vlm,
+    VlmError,
+)
 from duck_protection.vlm.turns import Turns
 from duck_protection.vlm.waiting import Ask, Step, Talk
 
@@ -50,6 +58,7 @@ class Batcher:
         self._took_s: Deque[float] = deque(maxlen=REMEMBERED)
         self._changed = threading.Condition()
         self._closed = False
+        self._when_lost: Optional[Callable[[DeviceLostError], None]] = None
         self._thread = threading.Thread(target=self._serve, name="vlm", daemon=True)
         self._thread.start()
 
@@ -112,6 +121,10 @@ class Batcher:
             self._changed.notify()
         step.wait()
 
+    def when_lost(self, told: Callable[[DeviceLostError], None]) -> None:
+        """told is called once, on the model's thread, when its device is lost: time for a new process."""
+        self._when_lost = told
+
     def close(self) -> None:
         """End the thread; whoever still waits gets NotReadyError. May be called twice."""
         with self._changed:
@@ -137,7 +150,7 @@ class Batcher:
             if asks:
                 self._answer([ask for ask in asks if self._acceptable(ask)])
             elif isinstance(talk, Step):
-                talk.run()
+                self._report(talk.run(), known=True)
             elif talk is not None and self._advance(talk):
                 with self._changed:
                     self._talks.append(talk)
@@ -181,9 +194,9 @@ class Batcher:
                 self._answer(asks[: len(asks) // 2])
                 self._answer(asks[len(asks) // 2 :])
                 return
-            _report(err)
             for ask in asks:
                 ask.settle(err)
+            self._report(err)
             return
         self._took_s.append(time.monotonic() - began_s)
         infer_ms = 1e3 * self._took_s[-1]
@@ -204,9 +217,17 @@ class Batcher:
         except StopIteration:
             talk.finish(None)
         except Exception as err:  # as in _answer
-            _report(err)
             talk.finish(err)
+            self._report(err)
         return False
+
+    def _report(self, err: Optional[BaseException], known: bool = False) -> None:
+        """known: whoever asked logs what is no VlmError."""
+        if isinstance(err, DeviceLostError) and self._when_lost is not None:
+            told, self._when_lost = self._when_lost, None
+            told(err)
+        elif err is not None and not (known or isinstance(err, VlmError)):
+            log.error("the model failed in an unforeseen way; the request gets the error", exc_info=err)
 
     def _turn_away(self) -> None:
         closed = NotReadyError("the model's thread is closed")
@@ -219,8 +240,3 @@ class Batcher:
                 talk.refuse(closed)
             else:
                 talk.finish(closed)
-
-
-def _report(err: BaseException) -> None:
-    if not isinstance(err, VlmError):
-        log.error("the model failed in an unforeseen way; the request gets the error", exc_info=err)

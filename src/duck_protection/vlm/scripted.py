@@ -28,7 +28,7 @@ ERRORS = {
     kind.__name__: kind
     for kind in (
         base.LoadError, base.ChoiceError, base.LateError, base.BusyError, base.NotReadyError, base.MemoryFullError,
-        base.AnswerError,
+        base.AnswerError, base.DeviceLostError,
     )
 }  # fmt: skip
 KEYS = {"probabilities", "off_mass", "delay_s", "text", "error"}

@@ -1,6 +1,7 @@
 """Torch's errors in our words, where they arise.
 
-Answers: is this one a full memory, or a model that failed? Promise: an error that is neither is not hidden.
+Answers: is this one a full memory, a model that failed, or a card that is lost? Promise: an error that is none of
+them is not hidden.
 """
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Iterator, Optional
 
 import torch
 
-from duck_protection.vlm.base import AnswerError, MemoryFullError
+from duck_protection.vlm.base import AnswerError, DeviceLostError, MemoryFullError
 
 
 @contextmanager
@@ -23,6 +24,8 @@ def mapped_errors() -> Iterator[None]:
         error = err
     except RuntimeError as err:
         if "alloc" not in str(err):  # "DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED"
+            if _device_is_lost():
+                raise DeviceLostError(f"the device is lost to this process: {err}") from err
             raise AnswerError(f"the model failed: {err}") from err
         error = err
     if error is not None:
@@ -30,3 +33,17 @@ def mapped_errors() -> Iterator[None]:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise MemoryFullError(f"the device is out of memory: {error}") from error
+
+
+def _device_is_lost() -> bool:
+    """Whether the card refuses the simplest work; after an illegal access it does so as long as the process lives."""
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+        torch.ones(1, device="cuda").item()
+    except torch.OutOfMemoryError:
+        return False
+    except RuntimeError:
+        return True
+    return False

@@ -89,13 +89,14 @@ class Step:
     _done: threading.Event = field(default_factory=threading.Event)
     _error: Optional[BaseException] = None
 
-    def run(self) -> None:
-        """Does the work; its error, whatever it is, belongs to whoever waits for it."""
+    def run(self) -> Optional[BaseException]:
+        """Does the work; its error, whatever it is, belongs to whoever waits for it, and is returned."""
         try:
             self.work()
         except BaseException as err:
             self._error = err
         self._done.set()
+        return self._error
 
     def refuse(self, error: BaseException) -> None:
         """It will not be done."""
