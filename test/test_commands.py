@@ -136,3 +136,15 @@ def node_pids(logs: Path) -> dict[str, int]:
         if names and any(word.startswith(f"__log:={logs}") for word in words):
             found[names[0]] = int(folder.name)
     return found
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [({}, "localhost"), ({"ROS_IP": "10.1.2.3"}, "10.1.2.3"), ({"ROS_HOSTNAME": "desk.local"}, "desk.local")],
+)
+def test_the_shells_nodes_are_found_where_the_user_says(given: dict[str, str], told: str) -> None:
+    """Under localhost a robot would look for the workstation's verdicts on itself."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("ROS_IP", "ROS_HOSTNAME")}
+    asked = [str(ROOT / "run"), "shell", "python", "-c", "import rosgraph; print(rosgraph.network.get_host_name())"]
+    done = subprocess.run(asked, env={**environment, **given}, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.stdout.split() == [told], done.stderr

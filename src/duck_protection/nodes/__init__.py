@@ -1,1 +1,1 @@
-"""The ROS side: one file per node, each its own executable. Only here is rospy imported."""
+"""The ROS side: NAME_node.py is an executable each, the others are their parts. Only here is rospy imported."""
