@@ -24,8 +24,8 @@ class Deadman:
     """Hears heartbeats and what others say about the emergency stop. One thread at a time: the caller locks.
 
     Zeros are sent at once, before the first heartbeat: a robot whose guard never started must stand. The flag
-    waits for the first heartbeat: a watchdog that was started anew cannot know whether a person has set it, and
-    would take that person's stop back when the heartbeat comes.
+    waits for the first heartbeat: a watchdog that begins and remembers nothing cannot know whether a person has set
+    it, and would take that person's stop back when the heartbeat comes.
 
     Args:
         remembered: `remembered` of the watchdog whose place this one takes.
@@ -38,6 +38,7 @@ class Deadman:
         self._told = False  # in this silence
         self._mine = remembered == "mine"
         self._theirs = remembered == "theirs"
+        self._certain = not self._theirs  # a flag of others that is only remembered may have been cleared meanwhile
 
     @property
     def remembered(self) -> str:
@@ -50,7 +51,7 @@ class Deadman:
 
     def others_said(self, emergency_stop: bool) -> None:
         """Somebody else set or cleared the shared flag; clearing it clears ours too."""
-        self._theirs = emergency_stop
+        self._theirs, self._certain = emergency_stop, True
         self._mine = self._mine and emergency_stop
 
     def orders(self, mono_s: float) -> Orders:
@@ -64,9 +65,9 @@ class Deadman:
         if not self._armed or self._told:
             return None
         self._told = True
-        if self._theirs:
+        if self._theirs and self._certain:
             return None  # it is set already, and not ours to take back
-        self._mine = True
+        self._mine = not self._theirs
         return True
 
     def _take_back(self) -> Optional[bool]:

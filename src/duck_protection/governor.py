@@ -93,10 +93,11 @@ class Governor:
         self._watch_clock(clock_s, mono_s)
         self._heard_mono_s = mono_s
         newest_s = self._stamp_s
-        went_back = newest_s is not None and stamp_s < newest_s
+        went_back = False
         if level is Level.UNKNOWN or not (math.isfinite(stamp_s) and stamp_s > 0):
             self._forget("UNKNOWN: as judged")
-        elif newest_s is not None and went_back:
+        elif newest_s is not None and stamp_s < newest_s:
+            went_back = True
             self._forget(f"stamp went back by {newest_s - stamp_s:.3f} s")
             self._stamp_s = stamp_s
         elif level is Level.STOP:
@@ -129,7 +130,8 @@ class Governor:
     def command(
         self, v_mps: float, omega_radps: float, clock_s: float, mono_s: float
     ) -> Tuple[float, float, Permit]:
-        """The controller's command as permitted now: same curvature; axle and bumper at most at the permitted speed."""
+        """The controller's command as permitted now: same curvature; neither the axle's speed nor what the turn adds at
+        the bumper's corner is more than is permitted."""
         permit = self.permit(clock_s, mono_s)
         if permit.scale == 0 or not (math.isfinite(v_mps) and math.isfinite(omega_radps)):
             return 0.0, 0.0, permit

@@ -213,9 +213,9 @@ class GuardGate(unittest.TestCase):
         send_signal(pid_of(GUARD), signal.SIGKILL)
         self.zero(ZERO_S, "the guard was killed")
         self.back("the guard was killed")
-        seconds_while(lambda: self.wheels.stops == [True], 0.5, "nobody takes a person's stop back")
+        seconds_while(lambda: set(self.wheels.stops) == {True}, 0.5, "nobody takes a person's stop back")
         self.person.publish(BoolStamped(data=False))
-        seconds_until(lambda: self.wheels.stops == [True, False], 1.0, "the person's own release")
+        seconds_until(lambda: self.wheels.stops[-1] is False, 1.0, "the person's own release")
 
     @undisturbed
     def test_a_guard_that_is_told_to_end_moves_nothing_after_its_zero(self) -> None:

@@ -79,9 +79,12 @@ def test_a_watchdog_that_was_started_anew_knows_whose_the_flag_is() -> None:
         assert [one for one in told if one is not None] == said
     after = Deadman(SILENCE_S, person.remembered)
     after.beat(20.0)
-    assert after.orders(21.0) == Orders(True)  # a silence: the flag is set already
+    assert after.orders(20.0) == Orders(False)
+    assert after.orders(21.0) == Orders(True, True)  # a silence: it may have been cleared while no watchdog ran
     after.beat(22.0)
     assert after.orders(22.0) == Orders(False)
+    after.others_said(True)
+    assert after.orders(23.0) == Orders(True)  # now it is known to be set
     after.others_said(False)
     assert after.remembered == ""
 

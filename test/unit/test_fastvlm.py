@@ -217,11 +217,14 @@ def test_a_card_that_refuses_the_simplest_work_is_lost(
 ) -> None:
     """There is no card here: its answers are made up, what is made of them is not."""
 
-    def synchronize() -> None:
+    def synchronize(card: int) -> None:
+        assert card == 1
         if not answers:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda card: 2**20 * card)  # the second card is ours
     monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
     ones = torch.ones
     monkeypatch.setattr(torch, "ones", lambda *size, **_: ones(*size))

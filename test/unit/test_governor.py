@@ -252,8 +252,21 @@ def test_a_clock_that_is_set_takes_no_lost_duck_away(driving: Drive, step_s: flo
     """Set just before the duck leaves the picture: its frames still count as newer than those of the other time."""
     driving.see(STOP, STOP)
     driving.clock_s += step_s
-    assert driving.see(*[CLEAR] * 30) == (0.0, 0.0)
+    assert [driving.see(CLEAR) for _ in range(30)] == [(0.0, 0.0)] * 30
     assert driving.reason.startswith("lost")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_one_frame_said_again_after_unknown_is_still_one(driving: Drive, lost: bool) -> None:
+    """UNKNOWN without a stamp, as the protection says it in silence, starts no new time: the frame is known."""
+    if lost:
+        driving.see(STOP, STOP, *[CLEAR] * 10)
+    driving.now_s += 0.05
+    stamp_s = driving.now_s - 0.03
+    for level, said_s in ((STOP, stamp_s), (UNKNOWN, -driving.clock_s), (STOP, stamp_s)):
+        driving.hear(level, said_s)
+        driving.command()
+    assert (driving.see(*[CLEAR] * 20) == (0.0, 0.0)) is lost
 
 
 def test_a_lost_duck_can_be_seen_again_after_the_clock_was_set_back(driving: Drive) -> None:

@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from duck_protection.episodes import CampaignError
 from duck_protection.episodes.campaign import film, jobs_of, run_all, timing_of
 from duck_protection.episodes.drive import Timing
 from duck_protection.episodes.eyes import ROOT
@@ -47,7 +48,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         journal = Journal(args.out / "drives.jsonl", _plan(args.seed, args.model, timing), args.resume)
         results = run_all(jobs_of(args.n, args.seed, args.model, timing), args.workers, journal)
-    except (VlmError, ValueError) as err:
+    except (VlmError, CampaignError, OSError) as err:
         print(f"episodes: {err}", file=sys.stderr)
         return 2
     took_s = time.monotonic() - began

@@ -15,6 +15,7 @@ import torch
 import torchvision  # noqa: F401  before any OpenGL: its triton brings LLVM, and a process that has Mesa's already dies
 import yaml
 
+from duck_protection.episodes import CampaignError
 from duck_protection.frames import decode
 from duck_protection.question import Question, questions_from
 from duck_protection.simulation.episode import Episode, Moment
@@ -59,7 +60,7 @@ def engine(model: str) -> Tuple[Any, Question, Thresholds]:
     """The model, the driving question and the model's threshold record; one core's worth of threads.
 
     Raises:
-        ValueError: There is no threshold record for this model: it would stand in every drive.
+        CampaignError: There is no threshold record for this model: it would stand in every drive.
     """
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2) if torch.cuda.is_available() else 1)
     config = ROOT / "config"
@@ -69,5 +70,5 @@ def engine(model: str) -> Tuple[Any, Question, Thresholds]:
         vlm.identity, question.key
     )
     if not thresholds.calibrated:
-        raise ValueError(f"no threshold record for {vlm.identity} and {question.key}: ./run evaluate writes one")
+        raise CampaignError(f"no threshold record for {vlm.identity} and {question.key}: ./run evaluate writes one")
     return vlm, question, thresholds

@@ -1,7 +1,7 @@
 """The drives of a campaign so far, a line each: an hour of driving outlives the command that was killed.
 
-Answers: which drives are driven already? Promise: a drive of another plan (seed, weights, records, timing, commit) is
-never taken for one of this, and a last line that was not finished is driven again.
+Answers: which drives are driven already? Promise: a drive of another plan (seed, weights, records, timing, commit; two
+edits of one commit look alike) is never taken for one of this, and a last line that was not finished is driven again.
 """
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List
 
+from duck_protection.episodes import CampaignError
 from duck_protection.episodes.drive import Outcome
 from duck_protection.episodes.summary import Result
 
@@ -17,23 +18,34 @@ Plan = Dict[str, Any]
 
 
 class Journal:
-    """results: of the drives before this start, in their order; add() takes those that follow."""
+    """results: of the drives before this start, in their order; add() takes those that follow.
+
+    Nothing is written before the first add(); a journal that is not gone on with is kept beside it, as FILE.before.
+    """
 
     def __init__(self, file: Path, plan: Plan, resume: bool) -> None:
         """Begin anew, or go on where the file ends.
 
         Raises:
-            ValueError: The file is of another plan, or a line before its last cannot be read.
+            CampaignError: The file is of another plan, or a line before its last cannot be read.
         """
-        self._file = file
+        self._file, self._plan, self._begun, self._resumes = file, plan, False, resume
         self.results: List[Result] = _read(file, plan) if resume and file.exists() else []
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(_line(one) for one in [plan, *map(asdict, self.results)]), encoding="utf-8")
 
     def add(self, result: Result) -> None:
         """Written before the next drive is counted."""
+        if not self._begun:
+            self._begin()
         with self._file.open("a", encoding="utf-8") as file:
             file.write(_line(asdict(result)))
+
+    def _begin(self) -> None:
+        self._begun = True
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        if self._file.exists() and not self._resumes:
+            self._file.replace(self._file.with_name(f"{self._file.name}.before"))
+        lines = [self._plan, *map(asdict, self.results)]
+        self._file.write_text("".join(map(_line, lines)), encoding="utf-8")
 
 
 def _read(file: Path, plan: Plan) -> List[Result]:
@@ -42,10 +54,10 @@ def _read(file: Path, plan: Plan) -> List[Result]:
         first, *drives = (json.loads(line) for line in whole.splitlines())
         begun, results = dict(first), [_result(one) for one in drives]
     except (ValueError, KeyError, TypeError) as err:
-        raise ValueError(f"{file}: not the journal of a campaign ({err})") from err
+        raise CampaignError(f"{file}: not the journal of a campaign ({err})") from err
     differing = [key for key in plan if begun.get(key) != json.loads(json.dumps(plan[key]))]
     if differing:
-        raise ValueError(f"{file} is of another campaign: other {', '.join(differing)}; --resume goes on with its own")
+        raise CampaignError(f"{file} is of another campaign (other {', '.join(differing)}); start without --resume")
     return results
 
 

@@ -2,20 +2,20 @@
 
 A process that died remembers nothing, and roslaunch starts the next one within a second. The word is the parameter
 NODE_keepsake, not one of the node's own, which are settings. Promise: keep() never waits for the master; what was kept
-last is with the master as soon as it answers, with one that was restarted too; recalled() asks once, at the start.
+last is with a master that answers within a second or two, with one that was frozen or restarted too; recalled() asks
+once, at the start.
 """
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import Any
 
 import rosgraph
 import rospy
 
 from duck_protection.nodes.master import FAILURES, proxy
 
-AGAIN_S = 1.0  # a word that is not empty is said again: the master may be another one
+AGAIN_S = 1.0  # said again and again: the master may be another one, or have done late what it was told before
 
 
 class Keepsake:
@@ -23,12 +23,12 @@ class Keepsake:
 
     def __init__(self) -> None:
         self._name = rospy.get_name() + "_keepsake"
-        self._word = self._said = ""
+        self._word = ""
         self._changed = threading.Event()
 
     def recalled(self) -> str:
         """What the process before this one kept; from now on what is kept is written."""
-        self._word = self._said = str(rospy.get_param(self._name, ""))
+        self._word = str(rospy.get_param(self._name, ""))
         threading.Thread(target=self._write, name="keepsake", daemon=True).start()
         return self._word
 
@@ -39,14 +39,10 @@ class Keepsake:
             self._changed.set()
 
     def _write(self) -> None:
+        if not self._word:
+            self._changed.wait()  # most nodes never have anything to keep
         while not rospy.is_shutdown():
-            self._changed.wait(AGAIN_S)
             self._changed.clear()
-            word = self._word
-            if word or self._said:
-                with suppress(*FAILURES), proxy(rosgraph.get_master_uri()) as master:
-                    self._said = word if _taken(master.setParam(rospy.get_name(), self._name, word)) else self._said
-
-
-def _taken(answer: Any) -> bool:
-    return bool(answer[0] == 1)
+            with suppress(*FAILURES), proxy(rosgraph.get_master_uri()) as master:
+                master.setParam(rospy.get_name(), self._name, self._word)
+            self._changed.wait(AGAIN_S)

@@ -69,7 +69,7 @@ class VlmNode:
             False: threading.BoundedSemaphore(MAX_TALKS),
         }
         self._batcher: Optional[Batcher] = None
-        self._failure = ""
+        self._failure, self._exit_code = "", REFUSED
         self._status = _Status()
         self._http = http_door(settings)
         rospy.Service("~infer", InferImage, self._infer, buff_size=BUFFER_BYTES)
@@ -81,7 +81,7 @@ class VlmNode:
             self._shadow.tick()
         if self._failure:
             rospy.logfatal("%s ends: %s", rospy.get_name(), self._failure)
-            sys.exit(REFUSED)
+            sys.exit(self._exit_code)
 
     def _load(self) -> None:
         begun_s = time.monotonic()
@@ -109,7 +109,7 @@ class VlmNode:
 
     def _lose(self, err: DeviceLostError) -> None:
         self._status.say(f"failed: {err}")
-        self._failure = str(err)
+        self._failure, self._exit_code = str(err), 1
 
     def _infer(self, request: InferImageRequest) -> InferImageResponse:
         arrived_s = time.monotonic()

@@ -24,7 +24,7 @@ LISTS = {"allow_keyless_from": "keyless_from", "cors_origin": "origins"}
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """The exit code: 0 after a clean stop, 1 when it cannot start, 2 for wrong arguments."""
+    """The exit code: 0 after a clean stop, 1 when it cannot start or its device is lost, 2 for wrong arguments."""
     given = sys.argv[1:] if argv is None else argv
     # roslaunch adds __name:=... and __log:=... to whatever it starts
     args = _parser().parse_args([word for word in given if ":=" not in word])

@@ -139,7 +139,7 @@ class Scheduler:
             except Exception as err:  # the model's thread or device is gone: nobody can be served any more
                 LOG.error("the model's thread failed: %s", err)
                 self._fail_all(unavailable("the model has stopped"))
-                for job in jobs:
+                for job in [] if isinstance(err, DeviceLostError) else jobs:  # of a lost device they know
                     self._fail(job, unavailable("the model has stopped"))
         self._fail_all(unavailable("the server is stopping"))
 
@@ -157,18 +157,27 @@ class Scheduler:
         return jobs
 
     def _begin(self, jobs: Sequence[Job]) -> None:
-        """All in one pass; when that fails, each alone, so that nobody fails for another's sake."""
+        """All in one pass; when that fails, in halves down to each alone: nobody fails for another's sake.
+
+        Raises:
+            DeviceLostError: Each of the jobs has begun or ended all the same.
+        """
         begun_s = time.monotonic()
         try:
             begun = self._engine.begin([job.prompt for job in jobs], [job.wanted for job in jobs])
         except DeviceLostError:
+            for job in jobs:
+                self._fail(job, unavailable("the model has stopped"))
             raise
         except Exception as err:
             if len(jobs) == 1:
                 self._fail(jobs[0], _refusal(err))
                 return
-            for job in jobs:
-                self._begin([job])
+            half = len(jobs) // 2
+            try:
+                self._begin(jobs[:half])
+            finally:
+                self._begin(jobs[half:])
             return
         first_s = time.monotonic()
         for job, (talk, token) in zip(jobs, begun):

@@ -194,9 +194,9 @@ class Batcher:
                 self._answer(asks[: len(asks) // 2])
                 self._answer(asks[len(asks) // 2 :])
                 return
+            self._report(err)
             for ask in asks:
                 ask.settle(err)
-            self._report(err)
             return
         self._took_s.append(time.monotonic() - began_s)
         infer_ms = 1e3 * self._took_s[-1]
@@ -217,8 +217,8 @@ class Batcher:
         except StopIteration:
             talk.finish(None)
         except Exception as err:  # as in _answer
-            talk.finish(err)
             self._report(err)
+            talk.finish(err)
         return False
 
     def _report(self, err: Optional[BaseException], known: bool = False) -> None:

@@ -36,12 +36,14 @@ def mapped_errors() -> Iterator[None]:
 
 
 def _device_is_lost() -> bool:
-    """Whether the card refuses the simplest work; after an illegal access it does so as long as the process lives."""
+    """Whether a card that we use refuses the simplest work; after an illegal access it does so as long as we live."""
     if not torch.cuda.is_initialized():
         return False
     try:
-        torch.cuda.synchronize()
-        torch.ones(1, device="cuda").item()
+        for card in range(torch.cuda.device_count()):
+            if torch.cuda.memory_reserved(card):  # the others are not ours: asking would cost their memory
+                torch.cuda.synchronize(card)
+                torch.ones(1, device=f"cuda:{card}").item()
     except torch.OutOfMemoryError:
         return False
     except RuntimeError:
