@@ -26,7 +26,8 @@ from duck_protection.vlm.fastvlm import FastVlm
 
 CHOICES = (Choice("Clear", Level.CLEAR), Choice("Slow", Level.SLOW), Choice("Stop", Level.STOP))
 QUESTION = Question("road", 1, "Is a duck near?", CHOICES)
-PLAN = Plan(steps=20, batch=8, peak_rate=5e-3, warm_up=2, weight_decay=0.0, check_every=10, check_frames=16)
+PLAN = Plan(steps=20, batch=8, peak_rate=5e-3, warm_up=2, weight_decay=0.0, check_every=10, check_frames=16,
+            compile_tower=False)  # fmt: skip
 WAYS = (How(), How(rank=4))
 
 
@@ -85,6 +86,17 @@ def test_the_loss_falls_and_what_is_not_trained_keeps_its_bits(folder: Path, how
         assert changed and all("lora_" in name for name in changed)
     else:
         assert tower and not any(".stem." in name or ".stages.0." in name or ".stages.1." in name for name in tower)
+
+
+def test_a_compiled_tower_teaches_the_same(folder: Path) -> None:
+    """The first steps of both; what compiling rounds differently is small beside what a step changes."""
+    losses = []
+    for compiled in (False, True):
+        checkpoint = load_checkpoint(str(folder / "model"), "cpu", "float32")
+        plan = replace(PLAN, compile_tower=compiled)
+        tuning = Tuning(checkpoint, batches_of(folder, checkpoint), plan, How())
+        losses.append([tuning.advance() for _ in range(3)])
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
 @pytest.mark.parametrize("how", WAYS, ids=["whole", "lora"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import torch
 from torch import Tensor
@@ -42,6 +42,7 @@ class Tuning:
         self.curve: List[Dict[str, float]] = []
         self.model, self._adapters = checkpoint.model, None
         self._device = self.model.device
+        self._see = torch.compile(see, dynamic=False) if plan.compile_tower else see
         torch.manual_seed(plan.seed)
         if how.rank:
             self._adapters = _adapted(self.model, how.rank)
@@ -61,7 +62,7 @@ class Tuning:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
         with torch.autocast(self._device.type, torch.bfloat16):
-            tokens = self._tokens(batch.driving)
+            tokens = self._seen(batch.driving, self._see)
             verdict, wanted = self._verdict(batch.driving, tokens), batch.choices.to(self._device)
             loss = soft_loss(verdict, wanted, self.batches.word_ids)
             if batch.free is not None:
@@ -78,7 +79,7 @@ class Tuning:
         """Loss and right choices on what was kept back, likeliest choice, no thresholds."""
         sums: Dict[str, float] = {}
         for name, asked, choices in self.batches.validation(self.plan.check_frames):
-            said = self._verdict(asked, self._tokens(asked))
+            said = self._verdict(asked, self._seen(asked, see))
             right = said[:, self.batches.word_ids].argmax(1).cpu() == choices.argmax(1)
             loss = soft_loss(said.cpu(), choices, self.batches.word_ids)
             for key, value in ((f"{name}_loss", float(loss) * len(choices)), (f"{name}_right", float(right.sum()))):
@@ -118,9 +119,11 @@ class Tuning:
             return self.model.eval()
         return self._adapters.merge_and_unload().eval()
 
-    def _tokens(self, asked: Asked) -> Tensor:
+    def _seen(self, asked: Asked, see: Callable[..., Any]) -> Tensor:
         """The tower's last map; no graph is kept for frozen weights."""
-        return see(self.model.model.vision_tower.timm_model, asked.pixels.to(self._device, self.model.dtype))[1]
+        pixels = asked.pixels.to(self._device, self.model.dtype)
+        tokens: Tensor = see(self.model.model.vision_tower.timm_model, pixels)[1]
+        return tokens
 
     def _hidden(self, asked: Asked, tokens: Tensor) -> Tensor:
         moved: Any = replace(asked, ids=asked.ids.to(self._device))
