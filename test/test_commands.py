@@ -33,8 +33,8 @@ def frames_of(path: Path) -> int:
 
 
 def test_the_duckling_drives_and_stops_before_a_duck(tmp_path: Path) -> None:
-    """No rate is asserted: on a slow machine frames come late, late is UNKNOWN, and UNKNOWN stands. On a busy one no stop
-    was seen in 30 s: the first duck had walked off by the time, and the second was just being met."""
+    """No rate is asserted: on a slow machine frames come late, late is UNKNOWN, and UNKNOWN stands. On a busy one 30 s
+    passed without a stop."""
     copy = tmp_path / "numbers.json"
     done = run("run_demo.py", "--seconds", "45", "--seed", "3", "--out", str(tmp_path), "--json", str(copy))
     numbers = json.loads(copy.read_text())
