@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import roslib.packages
 import rospy
 import rostest
-from rig import Wheels, pid_of
+from rig import Wheels
 from stall_guard import seconds_until, seconds_while, undisturbed
 
 REFUSALS = [
@@ -110,9 +110,11 @@ class Start(unittest.TestCase):
 
     def test_on_a_loopback_ros_a_node_listens_on_loopback_alone(self) -> None:
         """As README's table of ports says; ./run and this test set ROS_HOSTNAME=localhost."""
+        wheels = Wheels("/listening/car_cmd")
         node = subprocess.Popen(executable("watchdog_node", "__name:=listening"))
         try:
-            seconds_until(lambda: pid_of("/listening") is not None, 20, "the node")
+            # all is registered then: rospy never ends when it is told to in the middle of a registration
+            seconds_until(lambda: wheels.commands > 0, 20, "the node's zeros")
             # the XML-RPC server's and TCPROS's; the second comes a moment after the node's name is known
             seconds_until(lambda: len(listens(node.pid)) >= 2, 10, "both of its sockets")
             self.assertEqual(listens(node.pid), ["127.0.0.1"] * 2)
@@ -123,12 +125,15 @@ class Start(unittest.TestCase):
     @undisturbed
     def test_a_node_whose_name_is_taken_ends(self) -> None:
         """Two guards of one name would both command the wheels."""
+        wheels = Wheels("/twin/car_cmd")
         first = subprocess.Popen(executable("watchdog_node", "__name:=twin"))
         second = None
         try:
-            seconds_until(lambda: pid_of("/twin") is not None, 20, "the first one")
+            seconds_until(lambda: wheels.commands > 0, 20, "the first one's zeros")
             second = subprocess.Popen(executable("watchdog_node", "__name:=twin"))
             seconds_until(lambda: first.poll() is not None, 20, "the end of the first one")
+            before = wheels.commands
+            seconds_until(lambda: wheels.commands > before, 20, "the second one's zeros")
             self.assertIsNone(second.poll())
         finally:
             for process in filter(None, (first, second)):
