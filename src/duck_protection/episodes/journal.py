@@ -45,7 +45,9 @@ class Journal:
         if self._file.exists() and not self._resumes:
             self._file.replace(self._file.with_name(f"{self._file.name}.before"))
         lines = [self._plan, *map(asdict, self.results)]
-        self._file.write_text("".join(map(_line, lines)), encoding="utf-8")
+        partial = self._file.with_name(f"{self._file.name}.partial")  # a kill here must not cost what is driven
+        partial.write_text("".join(map(_line, lines)), encoding="utf-8")
+        partial.replace(self._file)
 
 
 def _read(file: Path, plan: Plan) -> List[Result]:

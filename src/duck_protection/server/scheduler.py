@@ -165,19 +165,18 @@ class Scheduler:
         begun_s = time.monotonic()
         try:
             begun = self._engine.begin([job.prompt for job in jobs], [job.wanted for job in jobs])
-        except DeviceLostError:
-            for job in jobs:
-                self._fail(job, unavailable("the model has stopped"))
-            raise
         except Exception as err:
-            if len(jobs) == 1:
-                self._fail(jobs[0], _refusal(err))
+            lost, half = isinstance(err, DeviceLostError), len(jobs) // 2
+            if half and not lost:
+                try:
+                    self._begin(jobs[:half])
+                finally:
+                    self._begin(jobs[half:])
                 return
-            half = len(jobs) // 2
-            try:
-                self._begin(jobs[:half])
-            finally:
-                self._begin(jobs[half:])
+            for job in jobs:
+                self._fail(job, _refusal(err))
+            if lost:
+                raise
             return
         first_s = time.monotonic()
         for job, (talk, token) in zip(jobs, begun):
@@ -198,10 +197,10 @@ class Scheduler:
             return
         try:
             tokens = self._engine.advance([running.talk for running in batch])
-        except DeviceLostError:
-            raise
         except Exception as err:
             self._fail_all(_refusal(err))
+            if isinstance(err, DeviceLostError):
+                raise
             return
         self.tallies.step(len(batch), time.monotonic() - now_s)
         for running, token in zip(batch, tokens):
@@ -252,6 +251,8 @@ class Scheduler:
 def _refusal(err: Exception) -> ApiError:
     if isinstance(err, ApiError):
         return err
+    if isinstance(err, DeviceLostError):
+        return unavailable("the model has stopped")
     if isinstance(err, MemoryFullError):
         return unavailable("the model is out of memory for this request")
     LOG.error("a step of the model failed", exc_info=err)
