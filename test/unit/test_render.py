@@ -13,7 +13,7 @@ from PIL import Image
 
 from duck_protection.corridor import DEFAULT, TOUCHING_M
 from duck_protection.learning.dataset import picture
-from duck_protection.learning.placing import EDGES, EVEN, PLAIN, YELLOW, Crowding, choose_placement
+from duck_protection.learning.placing import DASHES, EDGES, EVEN, PLAIN, YELLOW, Crowding, choose_placement
 from duck_protection.learning.render import (
     COUNTED_SHARE,
     LOOK_FRAMES,
@@ -23,8 +23,8 @@ from duck_protection.learning.render import (
     render,
     render_look,
 )
-from duck_protection.simulation.camera import COUNTED_PX
-from duck_protection.simulation.town import BUMPER_M, Pose, random_town
+from duck_protection.simulation.camera import COUNTED_PX, project
+from duck_protection.simulation.town import BUMPER_M, TILE_M, Pose, random_town
 from duck_protection.verdict import Level
 
 N = LOOK_FRAMES + 4  # a whole look and a part of one
@@ -123,6 +123,32 @@ def test_a_mixed_set_has_looks_of_every_kind_as_that_kind_has_them() -> None:
 def test_near_frames_have_a_duck_in_the_way_and_near() -> None:
     frames = [label for look in range(2) for _, label in render_look(5, look, range(LOOK_FRAMES), "near", "near")]
     assert np.mean([label["level"] == "STOP" for label in frames]) > 0.8
+
+
+def test_dashes_are_frames_in_which_the_yellow_line_just_reaches_into_the_picture_or_half_a_duck_does(
+    tmp_path: Path,
+) -> None:
+    def columns(crowding: Crowding) -> List[int]:
+        """The rightmost column of the near yellow line, in each frame without a duck that matters."""
+        path, rng, found = random_town(3).path(), np.random.default_rng(1), []
+        for placement in (choose_placement(path, 32, rng, crowding) for _ in range(60)):
+            robot, bumper = placement.robot, placement.robot.ahead(BUMPER_M)
+            begin = path.nearest((bumper.x_m, bumper.y_m))
+            line = [path.pose(begin + at, 0.2 * TILE_M) for at in np.arange(0.0, 0.6, 0.02)]
+            places = robot.ahead(BUMPER_M).local(np.array([(at.x_m, at.y_m) for at in line]))
+            places = np.column_stack([places, np.zeros(len(places))])[places[:, 0] > 0.03]
+            x, y = project(places).T
+            near = x[(y > 250) & (y < 440)]
+            if placement.kind != "edge" and len(near):
+                found.append(int(near.max()))
+        return found
+
+    grazing = columns(DASHES)
+    assert len(grazing) > 20 and np.mean(np.abs(grazing) < 20) > 0.95
+    assert np.mean(np.abs(columns(PLAIN)) < 20) < 0.5
+    render(tmp_path, LOOK_FRAMES * 2, seed=5, workers=1, split="dashes", scenes="dashes")
+    levels = {(label["kind"], label["level"]) for label in labels(tmp_path)}
+    assert {("none", "CLEAR"), ("edge", "STOP")} <= levels
 
 
 def test_yellow_roads_have_more_yellow_things_in_the_way() -> None:

@@ -37,6 +37,7 @@ class Crowding:
     kinds: Tuple[float, ...] = KIND_SHARES
     on_road: float = 0.12  # of the yellow things
     even_m: Tuple[float, float] = (0.15, FARTHEST_M)  # where the nearest duck of kind "even" stands
+    grazing: bool = False  # a robot without a duck cut off stands where the yellow line grazes the picture's left side
 
 
 HARD = Crowding(1.0, (0.65, 0.25, 0.10), (0.35, 0.25, 0.2, 0.2), (0.4, 0.3, 0.2, 0.1), 1.0)
@@ -45,8 +46,11 @@ EDGES = replace(PLAIN, kinds=(0.0, 0.0, 0.0, 1.0, 0.0))
 YELLOW = replace(PLAIN, kinds=(0.3, 0.55, 0.15, 0.0, 0.0), yellow=(0.0, 0.3, 0.4, 0.3), on_road=0.5)
 EVEN = replace(PLAIN, kinds=(1 / 3, 0.0, 0.0, 0.0, 2 / 3))
 NEAR = replace(PLAIN, kinds=(0.0, 0.0, 0.0, 0.0, 1.0), even_m=(NEAREST_M, 0.45))
+DASHES = replace(PLAIN, kinds=(0.5, 0.0, 0.1, 0.4, 0.0), grazing=True)
 EDGE_PX = 45  # a near duck's middle so far beyond the picture's side, or inside it: a part of it shows
 EDGE_TRIES = 400  # about one in fifty is cut off
+LINE_OFFSET_M, LINE_M = OTHER_LANE_M / 2, 0.7  # the yellow line left of the lane's centre; how far along it is looked at
+GRAZED_PX, GRAZED_ROWS_PX = (-15, 15), (240, 450)  # columns and rows where a dash looks like half a near duck
 DUCK_MIDDLE_M = 0.025  # above the road
 
 
@@ -77,9 +81,9 @@ def choose_placement(
     robot, d, phi = _stray(path, rng, crowding)
     start = _bumper_s(path, robot)
     kind, dangers = str(rng.choice(KINDS, p=crowding.kinds)), []
-    for _ in range(EDGE_TRIES if kind == "edge" else 0):
-        dangers = _cut_off(path, robot, start, rng)
-        if dangers:
+    for _ in range(EDGE_TRIES if kind == "edge" or crowding.grazing else 0):
+        dangers = _cut_off(path, robot, start, rng) if kind == "edge" else []
+        if dangers or kind != "edge" and _line_grazes(path, robot, start):
             break
         robot, d, phi = _stray(path, rng, crowding)
         start = _bumper_s(path, robot)
@@ -121,6 +125,15 @@ def _cut_off(path: LanePath, robot: Pose, start: float, rng: np.random.Generator
     x, y = project(np.array([(forward, left, DUCK_MIDDLE_M)]))[0]
     cut = min(abs(x), abs(x - WIDTH_PX)) <= EDGE_PX
     return [(along, offset)] if cut and 0 <= y < HEIGHT_PX else []
+
+
+def _line_grazes(path: LanePath, robot: Pose, start: float) -> bool:
+    """Whether all that is near of the yellow line is what just reaches into the picture at its left side."""
+    line = [path.pose(start + along, LINE_OFFSET_M) for along in np.arange(0.0, LINE_M, 0.02)]
+    places = robot.ahead(BUMPER_M).local(np.array([(at.x_m, at.y_m) for at in line]))
+    x, y = project(np.column_stack([places, np.zeros(len(places))])[places[:, 0] > 0.02]).T
+    near = x[(y >= GRAZED_ROWS_PX[0]) & (y < GRAZED_ROWS_PX[1])]
+    return bool(len(near)) and GRAZED_PX[0] < near.max() < GRAZED_PX[1]
 
 
 def _dangers(kind: str, rng: np.random.Generator, crowding: Crowding) -> List[Tuple[float, float]]:

@@ -5,7 +5,8 @@
 Kinds of scenes: plain (a lit room, few things), hard (dark halls, coloured lamps, crowds of ducks), edges (plain, with
 a near duck that the picture's side cuts off), crossings (plain, in towns with side roads), yellow (plain, with
 yellow things that are no ducks on the road), and even (plain, the nearest duck in the way at any distance from 0.15 to
-1.5 m alike, and none in a third of the frames), near (plain, a duck in the way within 0.45 m in every frame); mixed has
+1.5 m alike, and none in a third of the frames), near (plain, a duck in the way within 0.45 m in every frame), dashes
+(the yellow line cut off by the picture's left side, where a dash looks like half a duck, and sometimes is one); mixed has
 looks of all of them: what a training wants.
 Writes frames/NNNNNN.jpg (640x480) and labels.jsonl (one line a frame).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
@@ -67,11 +68,13 @@ SCENES = {
     "yellow": Scenes(placing.YELLOW, plain_sensor, _tidy),
     "even": Scenes(placing.EVEN, plain_sensor, _tidy),
     "near": Scenes(placing.NEAR, plain_sensor, _tidy),
+    "dashes": Scenes(placing.DASHES, random_sensor, _tidy),
     "crossings": Scenes(placing.PLAIN, plain_sensor, _tidy, random_crossings),
 }
 MIXED = "mixed"
 # Shares of the looks of a mixed set.
-MIX = {"plain": 0.15, "crossings": 0.2, "hard": 0.15, "even": 0.15, "yellow": 0.15, "near": 0.12, "edges": 0.08}
+MIX = {"plain": 0.13, "crossings": 0.18, "hard": 0.15, "even": 0.15, "yellow": 0.15, "near": 0.1, "edges": 0.07,
+       "dashes": 0.07}  # fmt: skip
 
 
 def render_look(
