@@ -37,7 +37,7 @@ from duck_protection.verdict import Level
 from duck_protection.vlm.fastvlm import FastVlm
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMED = 60  # frames, each another one (what was seen of the last one is kept for its next question), after one unmeasured
+TIMED = 60  # frames, each another one: what was seen of the last one is kept for its next question
 LIMIT_MB, LIMIT_MS = 20, 40  # what a duckling may weigh, and take for one verdict on two cores
 CURVES = {"stop_recall": "STOP read as STOP", "right_away_from_limits": "level right, 5 cm from limits",
           "right": "level right"}  # fmt: skip

@@ -15,6 +15,8 @@ from duck_protection.clocks import JumpDetector
 from duck_protection.settings import RangeTable, check_ranges
 from duck_protection.verdict import Level
 
+LOST = "lost"  # what is remembered, and how the reason begins, until release() or the duck is seen again
+LOOK = "a duck left the picture at its bottom edge; look under the bumper, then release"
 CORNER_M = 0.10  # from the axle's centre to a corner of the front bumper: what a turn sweeps
 
 
@@ -120,7 +122,7 @@ class Governor:
         if self._level in (Level.UNKNOWN, Level.STOP):
             return self._zero(self._why)
         if self._memory.lost:
-            return self._zero("lost: a duck left the picture at its bottom edge; look under the bumper, then release")
+            return self._zero(f"{LOST}: {LOOK}")
         if not self._long_enough(self._good):
             return self._zero(f"leaving: {self._good.frames} agreeing frames over {self._good.span_s:.2f} s so far")
         if self._level is Level.CLEAR and self._long_enough(self._clear):
@@ -212,7 +214,7 @@ class _StopMemory:
     FRAMES = 2
 
     def __init__(self, word: str = "") -> None:
-        self.lost = word == "lost"
+        self.lost = word == LOST
         self._rolling = word == "near"
         self._frames = self.FRAMES if self._rolling else 0
         self._stamp_s = -math.inf
@@ -221,7 +223,7 @@ class _StopMemory:
     @property
     def word(self) -> str:
         if self.lost:
-            return "lost"
+            return LOST
         return "near" if self._rolling and self._frames >= self.FRAMES else ""
 
     def moved(self, mono_s: float) -> None:

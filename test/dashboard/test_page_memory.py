@@ -19,6 +19,7 @@ from duck_protection.dashboard.ring import Item, Ring
 from duck_protection.dashboard.robot import Robot, Timing
 from duck_protection.dashboard.store import EventStore
 from duck_protection.dashboard.story import Story, write_clip, write_frame
+from duck_protection.governor import LOST, Governor, Limits
 from duck_protection.recording.drive import Heard, InForce
 from duck_protection.verdict import Level
 
@@ -92,12 +93,44 @@ def test_a_hit_is_an_event_with_its_number() -> None:
         ({}, "model", "ok", "duckling: 20 looks a second, 25 ms each"),
         ({"beat_age_s": None}, "guard", "warn", "not heard: nothing here says that the wheels are governed"),
         ({"beat_age_s": 3.0}, "guard", "bad", "silent for 3.0 s: the watchdog holds the wheels"),
+        ({"lost": "look there"}, "guard", "bad", "holds the wheels: look there"),
     ],
 )
 def test_health_is_told_in_words(changes: dict, part: str, state: str, words: str) -> None:
     told = {one.name: one for one in parts_of(replace(WELL, **changes))}
     assert list(told) == ["camera", "link", "model", "guard"]
     assert (told[part].state, told[part].words) == (state, words)
+
+
+def test_a_robot_that_stands_over_a_lost_duck_is_shown_as_such_until_it_is_released() -> None:
+    """The page said CLEAR beside a robot that stood, and nobody was told to look under its bumper."""
+    robot, governor = Robot("duckie"), Governor(Limits(), LOST)
+    heard = Heard(100.0, 99.95, Level.CLEAR, "clear: p(clear) 0.99", tuple(LEVELS), (0.99, 0.0, 0.01))
+    robot.verdict(heard, Timing(50.0, 3.0, 1.0, 30.0), "duckling")
+    robot.beat(100.0)
+
+    def guard_says() -> None:
+        permit = governor.permit(100.0, 50.0)
+        robot.guarded(f"{permit.level.name}: {permit.reason}")
+
+    assert robot.in_force(100.0).level is Level.CLEAR
+    for frame in range(8):  # evidence enough to leave, if nothing had been lost
+        governor.hear(Level.CLEAR, 99.3 + frame * 0.1, 99.3 + frame * 0.1, 49.3 + frame * 0.1)
+    guard_says()
+    force, guard = robot.in_force(100.0), robot.sample(100.0)["health"][3]
+    assert force.level is Level.UNKNOWN and force.reason.startswith("lost: a duck left the picture")
+    assert guard["state"] == "bad" and "look under the bumper, then release" in guard["words"]
+    governor.release()
+    guard_says()
+    assert robot.in_force(100.0).level is Level.CLEAR and robot.sample(100.0)["health"][3]["words"] == "on duty"
+
+
+def test_under_the_slower_profile_an_older_clear_is_still_clear() -> None:
+    heard = Heard(100.0, 99.5, Level.CLEAR, "clear: p(clear) 0.99", tuple(LEVELS), (0.99, 0.0, 0.01))
+    for max_age_s, level in ((0.4, Level.UNKNOWN), (0.8, Level.CLEAR)):
+        robot = Robot("duckie", max_age_s=max_age_s)
+        robot.verdict(heard, Timing(500.0, 3.0, 1.0, 300.0), "a slow model")
+        assert robot.in_force(100.1).level is level
 
 
 def test_what_was_never_heard_is_not_called_well() -> None:

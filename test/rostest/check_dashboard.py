@@ -115,7 +115,7 @@ class Dashboard(unittest.TestCase):
 
     def test_4_what_is_never_silent_is_heard_again_after_a_network_cut(self) -> None:
         """Else a card may stay without verdicts for as long as TCP waits; links.py itself is tested by the faults."""
-        topics = Topics("picture", "verdict", "status", "heartbeat", "permitted", "asked", "")
+        topics = Topics("picture", "verdict", "status", "heartbeat", "status", "permitted", "asked", "")
         Ears(Robot("other"), Ring(1.0, 10**6), topics, 15.0, lambda *_: None)
         watched = {thread.name for thread in threading.enumerate() if isinstance(thread, LinkWatch)}
         self.assertEqual(watched, {"link watch /other/verdict", "link watch /other/heartbeat"})

@@ -18,6 +18,7 @@ from duck_protection.msg import DuckVerdict
 from duckietown_msgs.msg import BoolStamped
 from rig import DRIVE_MPS, Town, Wheels, pid_of, release, send_signal
 from stall_guard import seconds_until, seconds_while, undisturbed
+from std_msgs.msg import String
 
 VEH = "/duckiebot"
 GUARD, WATCHDOG = f"{VEH}/lane_guard_node", f"{VEH}/watchdog_node"
@@ -39,6 +40,11 @@ class GuardGate(unittest.TestCase):
         cls.town = Town(f"{VEH}/duck_protection_node/verdict", f"{VEH}/lane_controller_node/car_cmd")
         cls.person = rospy.Publisher(EMERGENCY_STOP, BoolStamped, queue_size=1)
         seconds_until(lambda: cls.wheels.commands > 20, 20, "the guard's commands")
+
+    @staticmethod
+    def told() -> str:
+        """The guard's status."""
+        return str(rospy.wait_for_message(f"{GUARD}/status", String, timeout=1.0).data)
 
     def stand(self) -> None:
         """No verdicts, nothing remembered, wheels at rest."""
@@ -209,6 +215,7 @@ class GuardGate(unittest.TestCase):
         before = pid_of(WATCHDOG)
         send_signal(before, signal.SIGKILL)
         seconds_until(lambda: pid_of(WATCHDOG) not in (None, before), BACK_S, "a new watchdog")
+        seconds_until(lambda: self.wheels.turning, 2.0, "the new watchdog's zeros end when it hears the guard")
         seconds_while(lambda: self.wheels.turning, 0.5, "the new watchdog hears the guard")
         send_signal(pid_of(GUARD), signal.SIGKILL)
         self.zero(ZERO_S, "the guard was killed")
@@ -242,8 +249,10 @@ class GuardGate(unittest.TestCase):
         self.town.first.extend([DuckVerdict.STOP] * 3)  # then CLEAR again, while the robot still rolls
         seconds_until(lambda: not self.wheels.turning, 0.3, "zero on STOP")
         seconds_while(lambda: not self.wheels.turning, 1.5, "zero while the duck may be under the bumper")
+        self.assertIn("lost: a duck left the picture at its bottom edge; look under the bumper", self.told())
         self.assertTrue(release(f"{GUARD}/release").success)
         seconds_until(lambda: self.wheels.turning, 2.0, "driving after the release")
+        seconds_until(lambda: self.told() == "CLEAR: clear", 2.0, "the guard says that nothing holds it any more")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class Signs:
     status: str  # vlm_node's own words; empty: never heard
     reason: str  # the last verdict's
     beat_age_s: Optional[float]
+    lost: str = ""  # the guard's own words, while it holds the wheels because of a duck that it lost
 
 
 def parts_of(signs: Signs) -> List[Part]:
@@ -81,7 +82,7 @@ def _guard(signs: Signs) -> Part:
         return Part("guard", WARN, "not heard: nothing here says that the wheels are governed")
     if signs.beat_age_s > SILENT_S:
         return Part("guard", BAD, f"silent for {_span(signs.beat_age_s)}: the watchdog holds the wheels")
-    return Part("guard", OK, "on duty")
+    return Part("guard", BAD, f"holds the wheels: {signs.lost}") if signs.lost else Part("guard", OK, "on duty")
 
 
 def _spoken(signs: Signs) -> bool:

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Deque, Dict, List, Optional, Sequence, Tuple
 
 from duck_protection.dashboard.health import SILENT_S, Signs, parts_of
-from duck_protection.recording.drive import Heard, InForce, force_of
+from duck_protection.governor import LOST
+from duck_protection.recording.drive import MAX_AGE_S, Heard, InForce, force_of
 from duck_protection.tally import Tally
 from duck_protection.verdict import Level
 
@@ -41,16 +42,20 @@ class Robot:
     Args:
         history: Samples from a recording, for a robot that is not there.
         choices: The words that their probabilities belong to.
+        max_age_s: The governor's: a CLEAR on an older frame is shown as UNKNOWN.
     """
 
-    def __init__(self, name: str, history: Sequence[Dict[str, Any]] = (), choices: Sequence[str] = ()) -> None:
-        self.name, self._choices = name, list(choices)
+    def __init__(
+        self, name: str, history: Sequence[Dict[str, Any]] = (), choices: Sequence[str] = (),
+        max_age_s: float = MAX_AGE_S,
+    ) -> None:
+        self.name, self._choices, self._max_age_s = name, list(choices), max_age_s
         self._lock = threading.Lock()
         self._tally = Tally()
         self._picture: Tuple[int, bytes] = (0, b"")
         self._heard: Optional[Heard] = None
         self._timing: Optional[Timing] = None  # of the last frame that was judged
-        self._model = self._status = ""
+        self._model = self._status = self._lost = ""
         self._speeds: Dict[str, Tuple[float, float]] = {}  # "permitted" and "asked": (m/s, when)
         self._came_s: Dict[str, float] = {}
         self._hits = 0
@@ -88,6 +93,11 @@ class Robot:
         """vlm_node's status."""
         self._status = words
 
+    def guarded(self, words: str) -> None:
+        """The guard's status: the level that it permits, and why."""
+        cause = words.partition(": ")[2]
+        self._lost = cause.partition(": ")[2] if cause.startswith(LOST) else ""
+
     def hits(self, count: int) -> None:
         """So many ducks were hit so far; only a simulator knows."""
         self._hits = count
@@ -106,7 +116,10 @@ class Robot:
         silent_s = self._age("verdict", now_s)
         if silent_s is not None and silent_s > SILENT_S:
             return InForce(Level.UNKNOWN, f"silence: no verdict for {silent_s:.1f} s", None, self._heard)
-        return force_of(self._heard, now_s)
+        force = force_of(self._heard, now_s, self._max_age_s)
+        if self._lost and force.level in (Level.CLEAR, Level.SLOW):
+            return InForce(Level.UNKNOWN, f"{LOST}: {self._lost}", force.age_s, force.heard)
+        return force
 
     def history(self) -> List[Dict[str, Any]]:
         """The samples of the last minute, oldest first."""
@@ -149,6 +162,7 @@ class Robot:
             status=self._status,
             reason=heard.reason if heard else "",
             beat_age_s=self._age("guard", now_s),
+            lost=self._lost,
         )
 
     def _came(self, what: str, at_s: float) -> None:

@@ -37,7 +37,7 @@ class Crowding:
     kinds: Tuple[float, ...] = KIND_SHARES
     on_road: float = 0.12  # of the yellow things
     even_m: Tuple[float, float] = (0.15, FARTHEST_M)  # where the nearest duck of kind "even" stands
-    grazing: bool = False  # a robot without a duck cut off stands where the yellow line grazes the picture's left side
+    grazing: bool = False  # where no duck is cut off, the yellow line grazes the picture's left side
 
 
 HARD = Crowding(1.0, (0.65, 0.25, 0.10), (0.35, 0.25, 0.2, 0.2), (0.4, 0.3, 0.2, 0.1), 1.0)
@@ -49,7 +49,7 @@ NEAR = replace(PLAIN, kinds=(0.0, 0.0, 0.0, 0.0, 1.0), even_m=(NEAREST_M, 0.45))
 DASHES = replace(PLAIN, kinds=(0.5, 0.0, 0.1, 0.4, 0.0), grazing=True)
 EDGE_PX = 45  # a near duck's middle so far beyond the picture's side, or inside it: a part of it shows
 EDGE_TRIES = 400  # about one in fifty is cut off
-LINE_OFFSET_M, LINE_M = OTHER_LANE_M / 2, 0.7  # the yellow line left of the lane's centre; how far along it is looked at
+LINE_OFFSET_M, LINE_M = OTHER_LANE_M / 2, 0.7  # the yellow line, left of the lane's centre; looked at so far
 GRAZED_PX, GRAZED_ROWS_PX = (-15, 15), (240, 450)  # columns and rows where a dash looks like half a near duck
 DUCK_MIDDLE_M = 0.025  # above the road
 
@@ -83,7 +83,7 @@ def choose_placement(
     kind, dangers = str(rng.choice(KINDS, p=crowding.kinds)), []
     for _ in range(EDGE_TRIES if kind == "edge" or crowding.grazing else 0):
         dangers = _cut_off(path, robot, start, rng) if kind == "edge" else []
-        if dangers or kind != "edge" and _line_grazes(path, robot, start):
+        if dangers or (kind != "edge" and _line_grazes(path, robot, start)):
             break
         robot, d, phi = _stray(path, rng, crowding)
         start = _bumper_s(path, robot)

@@ -6,8 +6,8 @@ Kinds of scenes: plain (a lit room, few things), hard (dark halls, coloured lamp
 a near duck that the picture's side cuts off), crossings (plain, in towns with side roads), yellow (plain, with
 yellow things that are no ducks on the road), and even (plain, the nearest duck in the way at any distance from 0.15 to
 1.5 m alike, and none in a third of the frames), near (plain, a duck in the way within 0.45 m in every frame), dashes
-(the yellow line cut off by the picture's left side, where a dash looks like half a duck, and sometimes is one); mixed has
-looks of all of them: what a training wants.
+(the yellow line just reaches into the picture at its left side, where a dash looks like half a duck, or half a duck
+does); mixed has looks of all of them: what a training wants.
 Writes frames/NNNNNN.jpg (640x480) and labels.jsonl (one line a frame).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
 labels.jsonl ends. Promise: a label's level is corridor.true_level over the ducks that count: at least 12 visible

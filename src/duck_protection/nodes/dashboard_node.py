@@ -4,7 +4,8 @@ Commands nothing: whatever happens here, the wheels do not notice. Promise: list
 one robot's silence is shown on its card and delays no other.
 
     Configuration: config/dashboard_node.yaml, each key with unit, range and reason
-    Subscriber, for each robot: pictures, verdicts, the model's status, the guard's heartbeat, commands, a town's truth
+    Subscriber, for each robot: pictures, verdicts, the model's status, the guard's heartbeat and status,
+        commands, a town's truth
     Client, for each robot: duck_protection_node/ask, duck_protection_node/check
 """
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Settings:
     port: int = 8090
     token_file: str = ""
     rate_hz: float = 10.0
+    max_age_s: float = 0.40
     protection: str = "duck_protection_node"
     picture: str = "duck_protection_node/seen/image/compressed"
     status: str = "vlm_node/status"
@@ -59,8 +61,9 @@ class Settings:
     after_s: float = 5.0
 
     RANGES: ClassVar[RangeTable] = {
-        "port": (0, 65535), "rate_hz": (1.0, 30.0), "disk_mb": (10.0, 1e6), "ring_s": (5.0, 600.0),
-        "ring_mb": (1.0, 4000.0), "ring_hz": (1.0, 60.0), "before_s": (0.0, 300.0), "after_s": (0.0, 300.0),
+        "port": (0, 65535), "rate_hz": (1.0, 30.0), "max_age_s": (0.05, 2.0), "disk_mb": (10.0, 1e6),
+        "ring_s": (5.0, 600.0), "ring_mb": (1.0, 4000.0), "ring_hz": (1.0, 60.0), "before_s": (0.0, 300.0),
+        "after_s": (0.0, 300.0),
     }  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -79,8 +82,9 @@ class Settings:
     def topics(self) -> Topics:
         """What is listened to."""
         verdict = f"{self.protection}/verdict"
+        guard = f"{self.heartbeat.rpartition('/')[0]}/status" if self.heartbeat else ""  # of the same node
         return Topics(
-            self.picture, verdict, self.status, self.heartbeat, self.permitted, self.asked, self.truth
+            self.picture, verdict, self.status, self.heartbeat, guard, self.permitted, self.asked, self.truth
         )
 
 
@@ -91,7 +95,7 @@ class DashboardNode:
         home = Path(rospkg.get_ros_home()) / "duck_protection"
         token = token_from(settings.token_file, settings.host)
         levels = {word: int(level) for word, level in levels_of().items()}
-        robots = [Robot(name) for name in settings.names]
+        robots = [Robot(name, max_age_s=settings.max_age_s) for name in settings.names]
         rings = {name: Ring(settings.ring_s, int(settings.ring_mb * MB)) for name in settings.names}
         folder = Path(settings.events).expanduser() if settings.events else home / "events"
         store = EventStore(folder, int(settings.disk_mb * MB))

@@ -37,6 +37,7 @@ class Topics:
     verdict: str
     status: str
     heartbeat: str
+    guard: str
     permitted: str
     asked: str
     truth: str
@@ -57,6 +58,7 @@ class Ears:
             "picture": (CompressedImage, self._picture), "verdict": (DuckVerdict, self._verdict),
             "status": (String, lambda message, _: robot.status(message.data)),
             "heartbeat": (Header, lambda _, at_s: robot.beat(at_s)),
+            "guard": (String, lambda message, _: robot.guarded(message.data)),
             "permitted": (Twist2DStamped, lambda message, at_s: self._speed("permitted", message, at_s)),
             "asked": (Twist2DStamped, lambda message, at_s: self._speed("asked", message, at_s)),
             "truth": (TownTruth, lambda message, _: robot.hits(message.ducks_hit + message.flank_hits)),

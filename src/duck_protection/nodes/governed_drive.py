@@ -1,17 +1,17 @@
-"""The governor as ROS knows it: verdicts and a person's release come in, the permitted command goes out.
+"""The governor as ROS knows it: verdicts and a person's release come in, the permitted command goes out, and why.
 
 Shared by the two nodes that drive. Promise: each drive() publishes exactly one command and one heartbeat, zeros
-included, and nothing else in the process publishes commands.
+included, and nothing else in the process publishes commands; ~status tells a change of level or of its cause.
 """
 from __future__ import annotations
 
 import threading
 import time
-from typing import Optional
+from typing import Optional, Tuple
 
 import rospy
 from duckietown_msgs.msg import Twist2DStamped
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger, TriggerRequest, TriggerResponse
 
 from duck_protection.governor import Governor, Limits, Permit
@@ -22,18 +22,19 @@ from duck_protection.nodes.links import LinkWatch
 from duck_protection.verdict import Level
 
 LAST_ZERO_S = 0.05
-LOG_S = 0.5  # a level that flickers is logged at most this often
+TELL_S = 0.5  # a level that flickers is told at most this often
 
 
 class GovernorPort:
-    """Feeds a governor from ~verdict and ~release, says ~heartbeat, and logs what changes."""
+    """Feeds a governor from ~verdict and ~release, says ~heartbeat, and what changes in ~status and the log."""
 
     def __init__(self, limits: Limits) -> None:
         self._keepsake = Keepsake()
         self._governor = Governor(limits, self._keepsake.recalled())
         self._lock = threading.Lock()
-        self._logged: Optional[Level] = None
-        self._logged_mono_s = 0.0
+        self._told: Optional[Tuple[Level, str]] = None  # the level, and what its reason begins with: its cause
+        self._told_mono_s = 0.0
+        self._status = rospy.Publisher("~status", String, queue_size=1, latch=True)
         self._heartbeat = rospy.Publisher("~heartbeat", Header, queue_size=1, tcp_nodelay=True)
         LinkWatch(rospy.Subscriber("~verdict", DuckVerdict, self._hear, tcp_nodelay=True)).start()
         rospy.Service("~release", Trigger, self._release)
@@ -44,7 +45,7 @@ class GovernorPort:
         """The command as permitted now."""
         with self._lock:
             answer = self._governor.command(v_mps, omega_radps, rospy.get_time(), time.monotonic())
-        self._log(answer[2])
+        self._tell(answer[2])
         return answer
 
     def beat(self) -> None:
@@ -64,10 +65,12 @@ class GovernorPort:
         rospy.logwarn("released by a person")
         return TriggerResponse(True, "released; the usual evidence is still needed")
 
-    def _log(self, permit: Permit) -> None:
+    def _tell(self, permit: Permit) -> None:
         mono_s = time.monotonic()
-        if permit.level is not self._logged and mono_s - self._logged_mono_s >= LOG_S:
-            self._logged, self._logged_mono_s = permit.level, mono_s
+        now = permit.level, permit.reason.partition(":")[0]
+        if now != self._told and mono_s - self._told_mono_s >= TELL_S:
+            self._told, self._told_mono_s = now, mono_s
+            self._status.publish(String(f"{permit.level.name}: {permit.reason}"))
             rospy.loginfo("%s (%s)", permit.level.name, permit.reason)
 
 

@@ -2,8 +2,9 @@
 
     Parameters: see config/lane_follower_node.yaml
     Subscribers: ~lane_pose (LanePose), ~verdict (DuckVerdict)
-    Publishers:  ~car_cmd (Twist2DStamped), ~heartbeat (Header), both at every tick
-    Services:    ~release (Trigger)
+    Publishers:  ~car_cmd (Twist2DStamped), ~heartbeat (Header), both at every tick; ~status (String, latched): what is
+                 permitted, and why
+    Services:    ~release (Trigger): a person has looked under the bumper
 
 Promise: a command at every tick, and zeros whenever lane pose or verdict is missing, late or strange.
 """

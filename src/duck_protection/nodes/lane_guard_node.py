@@ -7,7 +7,8 @@
     Mode reading, for dt-core's own controller:
         ~obstacle_distance_reading (StopLineReading, published)   daffy: SLOW a line ahead, else stop a line reached
         ~pedestrian_detection (BoolStamped, published)            ente: true for STOP and UNKNOWN
-    Both: ~verdict (DuckVerdict) in; ~heartbeat (Header) out; ~release (Trigger)
+    Both: ~verdict (DuckVerdict) in; ~heartbeat (Header) and ~status (String, latched: what is permitted, and why) out;
+        ~release (Trigger): a person has looked under the bumper
 
 Promise: one message per tick, zeros and stops included, whatever has fallen silent.
 """

@@ -1,8 +1,8 @@
 """The log of a drive: what was seen, what was judged, what was true, in the order in which it was heard.
 
 Answers: which verdict was in force at a moment? Times are the wall clock's seconds, the one that stamps frames.
-Promise: a verdict whose frame is older than MAX_AGE_S, or none at all, is in force as UNKNOWN, as the governor
-has it; nothing here is ever drawn more hopeful than the wheels were allowed to be.
+Promise: a verdict whose frame is older than the governor's max_age_s, or none at all, is in force as UNKNOWN, as
+the governor has it; nothing here is ever drawn more hopeful than the wheels were allowed to be.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import List, Optional, Tuple
 
 from duck_protection.verdict import Level
 
-MAX_AGE_S = 0.40  # governor.Limits.max_age_s
+MAX_AGE_S = 0.40  # governor.Limits.max_age_s, unless it was told another
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ class Drive:
         return force_of(self.verdicts[count - 1] if count else None, at_s)
 
 
-def force_of(heard: Optional[Heard], at_s: float) -> InForce:
+def force_of(heard: Optional[Heard], at_s: float, max_age_s: float = MAX_AGE_S) -> InForce:
     """What is in force at this moment when this was heard last; None: nothing was."""
     if heard is None:
         return InForce(Level.UNKNOWN, "start: no verdict yet", None, None)
     age_s = at_s - heard.stamp_s if heard.stamp_s > 0 else None
-    if heard.level in (Level.CLEAR, Level.SLOW) and not (age_s is not None and age_s < MAX_AGE_S):
+    if heard.level in (Level.CLEAR, Level.SLOW) and not (age_s is not None and age_s < max_age_s):
         return InForce(Level.UNKNOWN, "old: the newest judged frame is too old", age_s, heard)
     return InForce(heard.level, heard.reason, age_s, heard)

@@ -59,7 +59,7 @@ def options_of(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run demo", description="Drives through a simulated town full of ducks.")
     add = parser.add_argument
     add("--seconds", type=float, default=60.0, help="how long to record (60)")
-    add("--seed", type=int, default=1, help="of town, ducks and light (1)")
+    add("--seed", type=int, default=1, help="of ducks, clutter and noise (1)")
     add("--map", default="l_loop", help="the town's name, random:N, crossings:N or official:MAP (l_loop)")
     add("--assets", default="", metavar="NAME", help="photos, smooth or synthetic: Duckietown's own tiles and ducks")
     add("--duck-every-s", type=float, default=8.0, metavar="S", help="a duck about every S seconds (8)")
