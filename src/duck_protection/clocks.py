@@ -57,9 +57,13 @@ class JumpDetector:
     def __init__(self, jump_s: float) -> None:
         self._jump_s = jump_s
         self._difference_s: Optional[float] = None
+        self.by_s = 0.0  # the last jump; negative: the clock was set back
 
     def jumped(self, clock_s: float, mono_s: float) -> bool:
         """True once for each jump of more than jump_s since the last call."""
         difference_s = clock_s - mono_s
         before_s, self._difference_s = self._difference_s, difference_s
-        return before_s is not None and not abs(difference_s - before_s) <= self._jump_s  # "not <=": NaN jumps
+        if before_s is None or abs(difference_s - before_s) <= self._jump_s:
+            return False
+        self.by_s = difference_s - before_s  # NaN jumps too
+        return True

@@ -1,23 +1,26 @@
-"""The second pair of eyes: when the governor's process falls silent, somebody else must stop the wheels.
+"""The second pair of eyes: when the governor's process falls silent, or its commands no longer reach the wheels,
+somebody else must stop them.
 
 The wheels driver keeps its last command for ever. Answers: must zeros be sent now, and is there something to say
 about the emergency stop, a flag shared with the joystick? Reads no clock: monotonic times are passed in.
-Promise: zeros from the start until the first heartbeat and in every silence; an emergency stop set once per
-silence and taken back when the heartbeat returns, but only if it is ours alone.
+Promise: zeros from the start until the first heartbeat, in every silence of it, and when the wheels were last told to
+turn longer ago than commands may be apart; an emergency stop set once per silence of the heartbeat and taken back when
+it returns, but only if it is ours alone.
 """
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What to publish now. emergency_stop: the flag to say, once; None: nothing."""
+    """What to publish now. emergency_stop: the flag to say, once; None: nothing. why: for people, while zero."""
 
     zero: bool
     emergency_stop: Optional[bool] = None
+    why: str = field(default="", compare=False)
 
 
 class Deadman:
@@ -28,11 +31,13 @@ class Deadman:
     it, and would take that person's stop back when the heartbeat comes.
 
     Args:
+        wheels_silence_s: Between commands to turning wheels.
         remembered: `remembered` of the watchdog whose place this one takes.
     """
 
-    def __init__(self, silence_s: float, remembered: str = "") -> None:
-        self._silence_s = silence_s
+    def __init__(self, silence_s: float, wheels_silence_s: float = math.inf, remembered: str = "") -> None:
+        self._silence_s, self._wheels_silence_s = silence_s, wheels_silence_s
+        self._turned_mono_s = math.inf  # when the wheels were last told to turn; infinite: they were told to stand
         self._beat_mono_s = -math.inf
         self._armed = False  # by the first heartbeat
         self._told = False  # in this silence
@@ -49,6 +54,10 @@ class Deadman:
         """The governor's loop has run."""
         self._beat_mono_s = mono_s
 
+    def wheels(self, turning: bool, mono_s: float) -> None:
+        """Somebody else told the wheels to turn, or to stand."""
+        self._turned_mono_s = mono_s if turning else math.inf
+
     def others_said(self, emergency_stop: bool) -> None:
         """Somebody else set or cleared the shared flag; clearing it clears ours too."""
         self._theirs, self._certain = emergency_stop, True
@@ -57,9 +66,10 @@ class Deadman:
     def orders(self, mono_s: float) -> Orders:
         """What to do now; call it steadily, at the rate at which zeros shall go out."""
         if not mono_s - self._beat_mono_s <= self._silence_s:
-            return Orders(True, self._set())
+            return Orders(True, self._set(), "heartbeat silent")
         self._armed, self._told = True, False
-        return Orders(False, self._take_back())
+        cut_off = not mono_s - self._turned_mono_s <= self._wheels_silence_s
+        return Orders(cut_off, self._take_back(), "no command to the turning wheels" if cut_off else "")
 
     def _set(self) -> Optional[bool]:
         if not self._armed or self._told:

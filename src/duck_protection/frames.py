@@ -29,6 +29,7 @@ class FrameLimits:
 DEFAULT_LIMITS = FrameLimits()
 
 
+UNFILLED = 128  # grey: what libjpeg leaves, with a warning that Pillow drops, where an encoder lost data and said "end"
 MAX_SCANS = 64  # a camera's JPEG has one, a progressive one about ten; each costs a walk over all pixels
 
 
@@ -57,7 +58,10 @@ def decode(data: bytes, limits: FrameLimits = DEFAULT_LIMITS) -> np.ndarray:
             warnings.simplefilter("ignore")  # Pillow warns about what the limits below refuse or allow on purpose
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 _check_size(picture.width, picture.height, limits)
-                return np.asarray(picture.convert("RGB"))
+                rgb = np.asarray(picture.convert("RGB"))
+                if picture.format == "JPEG" and (rgb[-8:, -8:] == UNFILLED).all():
+                    raise FrameError("unreadable", "a JPEG that ends before its picture does")
+                return rgb
     except FrameError:
         raise
     except Exception as err:  # Pillow's plug-ins raise a dozen kinds on hostile bytes: OSError, SyntaxError, ...

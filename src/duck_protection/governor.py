@@ -17,6 +17,7 @@ from duck_protection.verdict import Level
 
 LOST = "lost"  # what is remembered, and how the reason begins, until release() or the duck is seen again
 LOOK = "a duck left the picture at its bottom edge; look under the bumper, then release"
+LATEST_S = 2.0  # pictures that come later than this are not judged (duck_protection_node's max_offset_s)
 CORNER_M = 0.10  # from the axle's centre to a corner of the front bumper: what a turn sweeps
 
 
@@ -29,6 +30,7 @@ class Limits:
     camera_latency_s: float = 0.03  # exposure to stamp: stamps are made at publish
     silence_s: float = 0.30  # verdict messages come at 10 Hz or faster
     slow_scale: float = 0.25  # the controller's own quarter speed (dt-core)
+    slow_mps: float = 0.05  # and no more than this, however fast the controller is
     leave_frames: int = 3
     leave_span_s: float = 0.3
     future_s: float = 0.05  # a stamp may lead the clock by this much: rounding and slewing
@@ -41,6 +43,7 @@ class Limits:
         "camera_latency_s": (0.0, 0.3),
         "silence_s": (0.1, 2.0),
         "slow_scale": (0.0, 1.0),
+        "slow_mps": (0.0, 0.5),
         "leave_frames": (1, 100),
         "leave_span_s": (0.0, 10.0),
         "future_s": (0.0, 0.5),
@@ -81,6 +84,7 @@ class Governor:
         self._why = "start: no verdict yet"
         self._stamp_s: Optional[float] = None  # newest evidence
         self._heard_mono_s = -math.inf
+        self._set_back_until_mono_s = -math.inf  # pictures of the time before may still come, and look young
         self._good = _Streak()  # SLOW or better
         self._clear = _Streak()
         self._memory = _StopMemory(remembered)
@@ -127,7 +131,7 @@ class Governor:
             return self._zero(f"leaving: {self._good.frames} agreeing frames over {self._good.span_s:.2f} s so far")
         if self._level is Level.CLEAR and self._long_enough(self._clear):
             return Permit(Level.CLEAR, 1.0, self.limits.cap_mps, "clear")
-        return Permit(Level.SLOW, self.limits.slow_scale, self.limits.cap_mps, "slow")
+        return Permit(Level.SLOW, self.limits.slow_scale, min(self.limits.slow_mps, self.limits.cap_mps), "slow")
 
     def command(
         self, v_mps: float, omega_radps: float, clock_s: float, mono_s: float
@@ -154,8 +158,13 @@ class Governor:
             self._forget("clock jump: the robot's clock was set")
             self._stamp_s = None
             self._memory.new_time()
+            if not self._jumps.by_s >= 0:
+                back_s = min(LATEST_S, -self._jumps.by_s)  # in this order NaN is LATEST_S
+                self._set_back_until_mono_s = max(self._set_back_until_mono_s, mono_s) + back_s + self.limits.max_age_s
 
     def _trouble(self, clock_s: float, mono_s: float) -> str:
+        if mono_s < self._set_back_until_mono_s:
+            return "clock jump: the robot's clock was set back, and pictures of the time before may still come"
         if self._stamp_s is None:
             return ""
         silent_s = mono_s - self._heard_mono_s
@@ -206,9 +215,10 @@ class _Streak:
 class _StopMemory:
     """Remembers a duck that can only have left the picture under the bumper.
 
-    A duck that walks off passes the side strips, which are SLOW. STOP that turns into CLEAR at once, while the
-    robot was still rolling when it last saw the duck, means that the duck went out of the picture at the bottom.
-    One STOP frame may be a mistake of the model; two are believed, when a duck goes and when it is seen again.
+    A duck that walks off passes the side strips, which are SLOW. STOP that turns into CLEAR, while the robot was still
+    rolling when it last saw the duck, means that the duck went out of the picture at the bottom. One frame may be a
+    mistake of the model, and SLOW is what it says in doubt, of half a duck too: two are believed, of STOP when a duck
+    goes and when it is seen again, of SLOW when it walks off.
     """
 
     FRAMES = 2
@@ -217,6 +227,7 @@ class _StopMemory:
         self.lost = word == LOST
         self._rolling = word == "near"
         self._frames = self.FRAMES if self._rolling else 0
+        self._slow = 0  # frames in a row
         self._stamp_s = -math.inf
         self._moved_mono_s = -math.inf
 
@@ -238,12 +249,13 @@ class _StopMemory:
         if level is Level.UNKNOWN or not stamp_s > self._stamp_s:
             return
         self._stamp_s = stamp_s
+        self._slow = self._slow + 1 if level is Level.SLOW else 0
         if level is Level.STOP:
             self._frames += 1
             self._rolling = self._moved_mono_s > still_since_mono_s
             if self._frames >= self.FRAMES and not self._rolling:
                 self.lost = False  # seen again by a standing robot: the usual rules apply
-        else:
+        elif self._frames < self.FRAMES or level is Level.CLEAR or self._slow >= self.FRAMES:
             if level is Level.CLEAR and self._frames >= self.FRAMES and self._rolling:
                 self.lost = True
             self._frames = 0

@@ -205,6 +205,7 @@ FAULTS: List[Fault] = [
     _fault("stamps 100 s ahead", LOST, shifted(100.0)),
     _fault("stamps 1 s behind", LOST, shifted(-1.0)),
     _fault("JPEGs cut in half", LOST, data(lambda old: old[: len(old) // 2])),
+    _fault("JPEGs cut in half and closed", LOST, data(lambda old: old[: len(old) // 2] + b"\xff\xd9")),
     _fault("one JPEG in five cut in half", UNSURE, bent(one_in(5))),
     _fault("JPEGs without tables", LOST, data(lambda old: old[:20] + bytes(140) + old[160:])),
     _fault("empty pictures", LOST, data(lambda _: b"")),

@@ -6,6 +6,7 @@ import math
 import signal
 import sys
 import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import rosnode
 import rospy
 import rostest
 from duck_protection.msg import DuckVerdict
-from duckietown_msgs.msg import BoolStamped
+from duckietown_msgs.msg import BoolStamped, WheelsCmdStamped
 from rig import DRIVE_MPS, Town, Wheels, pid_of, release, send_signal
 from stall_guard import seconds_until, seconds_while, undisturbed
 from std_msgs.msg import String
@@ -23,6 +24,7 @@ from std_msgs.msg import String
 VEH = "/duckiebot"
 GUARD, WATCHDOG = f"{VEH}/lane_guard_node", f"{VEH}/watchdog_node"
 EMERGENCY_STOP = f"{VEH}/wheels_driver_node/emergency_stop"
+WHEELS_CMD = f"{VEH}/wheels_driver_node/wheels_cmd"
 ZERO_S = 0.5  # promise 2: zero within this
 BACK_S = 5.0  # and back within this of the cause's end
 
@@ -34,7 +36,7 @@ class GuardGate(unittest.TestCase):
         cls.wheels = Wheels(
             f"{VEH}/lane_guard_node/car_cmd",
             f"{VEH}/car_cmd_switch_node/cmd",
-            wheels_cmd=f"{VEH}/wheels_driver_node/wheels_cmd",
+            wheels_cmd=WHEELS_CMD,
             emergency_stop=EMERGENCY_STOP,
         )
         cls.town = Town(f"{VEH}/duck_protection_node/verdict", f"{VEH}/lane_controller_node/car_cmd")
@@ -69,6 +71,17 @@ class GuardGate(unittest.TestCase):
         """The wheels turn again by themselves in time."""
         took_s = seconds_until(lambda: self.wheels.turning, BACK_S, f"driving again after {why}")
         print(f"measured: driving again {took_s:.3f} s after {why}", flush=True)
+
+    def drives_on(self, why: str) -> None:
+        """The wheels turn, and a watchdog's first zeros between the guard's commands end."""
+        stood_s = time.monotonic()
+
+        def for_half_a_second() -> bool:
+            nonlocal stood_s
+            stood_s = stood_s if self.wheels.turning else time.monotonic()
+            return time.monotonic() - stood_s > 0.5
+
+        seconds_until(for_half_a_second, BACK_S, why)
 
     @undisturbed
     def test_without_a_verdict_nothing_moves(self) -> None:
@@ -215,8 +228,7 @@ class GuardGate(unittest.TestCase):
         before = pid_of(WATCHDOG)
         send_signal(before, signal.SIGKILL)
         seconds_until(lambda: pid_of(WATCHDOG) not in (None, before), BACK_S, "a new watchdog")
-        seconds_until(lambda: self.wheels.turning, 2.0, "the new watchdog's zeros end when it hears the guard")
-        seconds_while(lambda: self.wheels.turning, 0.5, "the new watchdog hears the guard")
+        self.drives_on("the new watchdog hears the guard")
         send_signal(pid_of(GUARD), signal.SIGKILL)
         self.zero(ZERO_S, "the guard was killed")
         self.back("the guard was killed")
@@ -230,6 +242,27 @@ class GuardGate(unittest.TestCase):
         threading.Thread(target=rosnode.kill_nodes, args=([GUARD],), daemon=True).start()  # it returns when all is over
         self.zero(ZERO_S, "the guard was told to end")
         self.back("the guard was told to end")
+
+    @undisturbed
+    def test_wheels_whose_commands_stop_coming_are_stopped_though_the_guard_beats(self) -> None:
+        """As when dt-core's switch or kinematics node dies: the guard's zeros would reach nobody."""
+        self.drive()
+        kinematics = rospy.Publisher(WHEELS_CMD, WheelsCmdStamped, queue_size=1, tcp_nodelay=True)
+        zeros = []
+        rospy.Subscriber(WHEELS_CMD, WheelsCmdStamped, lambda msg: msg.vel_left or zeros.append(time.monotonic()))
+        seconds_until(lambda: kinematics.get_num_connections() >= 2, 5.0, "this process and the watchdog listen")
+        for _ in range(20):
+            kinematics.publish(WheelsCmdStamped(vel_left=0.3, vel_right=0.3))
+            time.sleep(0.05)
+        self.assertEqual(zeros, [], "commands that come are left alone")
+        took_s = seconds_until(lambda: bool(zeros), ZERO_S, "zero when the last command is old")
+        print(f"measured: zero {took_s:.3f} s after the last command to the wheels", flush=True)
+        seconds_until(lambda: len(zeros) > 20, 2.0, "zeros go on")
+        kinematics.publish(WheelsCmdStamped())
+        time.sleep(0.2)
+        count = len(zeros)
+        seconds_while(lambda: len(zeros) == count, 0.5, "wheels that were told to stand need no more zeros")
+        kinematics.unregister()
 
     @undisturbed
     def test_a_lost_duck_survives_the_guards_death(self) -> None:

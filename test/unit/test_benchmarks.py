@@ -151,7 +151,7 @@ def test_the_curve_of_sizes_is_measured_on_what_training_kept_back(
     def learnt(name: str, size: Any, *_: Any) -> Any:
         asked.append(size)
         return {"size": name, "side_px": size.side_px, "layers": size.layers, "parameters": 2e6,
-                "validation_loss": 0.2, **row}  # fmt: skip
+                "validation_loss": 0.2, "folder": str(duckling), **row}  # fmt: skip
 
     monkeypatch.setattr(sizes, "learn", learnt)
     files = ["--json", str(tmp_path / "json"), "--picture", str(tmp_path / "curve.png")]

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import List
+from typing import List, Tuple
 
 import pytest
 from hypothesis import given
@@ -30,6 +30,31 @@ def test_before_the_first_heartbeat_it_holds_the_wheels_but_leaves_the_shared_fl
 @pytest.mark.parametrize(("silent_s", "zero"), [(0.199, False), (0.2, False), (0.2001, True), (math.nan, True)])
 def test_silence_begins_just_after_its_limit(silent_s: float, zero: bool) -> None:
     assert beaten(0.0).orders(silent_s).zero is zero
+
+
+@pytest.mark.parametrize(
+    ("told", "zero_from_s"),
+    [
+        ([(0.0, True)], 0.31),
+        ([(0.0, True), (0.2, True)], 0.51),
+        ([(0.0, True), (0.2, False)], math.inf),
+        ([], math.inf),
+    ],
+)
+def test_wheels_that_turn_and_hear_no_more_are_stopped_though_the_guard_is_well(
+    told: List[Tuple[float, bool]], zero_from_s: float
+) -> None:
+    """A dead switch or kinematics node kept the robot driving while the guard said zero into nothing."""
+    deadman, waiting = Deadman(SILENCE_S, 0.31), list(told)
+    for tick in range(40):
+        mono_s = 0.05 * tick
+        deadman.beat(mono_s)
+        while waiting and waiting[0][0] <= mono_s:
+            deadman.wheels(waiting.pop(0)[1], mono_s)
+        assert deadman.orders(mono_s) == Orders(zero=mono_s > zero_from_s), mono_s  # and no flag
+    deadman.wheels(True, 2.0)
+    deadman.beat(2.0)
+    assert deadman.orders(2.0) == Orders(False)
 
 
 def test_the_emergency_stop_is_set_once_per_silence_and_taken_back() -> None:
@@ -73,11 +98,11 @@ def test_a_watchdog_that_was_started_anew_knows_whose_the_flag_is() -> None:
     own.orders(11.0)
     assert (person.remembered, own.remembered, beaten().remembered) == ("theirs", "mine", "")
     for before, said in ((person, []), (own, [False])):
-        after = Deadman(SILENCE_S, before.remembered)
+        after = Deadman(SILENCE_S, remembered=before.remembered)
         after.beat(20.0)
         told = [after.orders(mono_s).emergency_stop for mono_s in (20.0, 20.1)]
         assert [one for one in told if one is not None] == said
-    after = Deadman(SILENCE_S, person.remembered)
+    after = Deadman(SILENCE_S, remembered=person.remembered)
     after.beat(20.0)
     assert after.orders(20.0) == Orders(False)
     assert after.orders(21.0) == Orders(True, True)  # a silence: it may have been cleared while no watchdog ran

@@ -15,9 +15,9 @@ from PIL import Image
 from duck_protection.frames import FrameError, FrameLimits, decode, digest, encode_ppm, pad_to_square
 
 
-def encoded(rgb: np.ndarray, kind: str) -> bytes:
+def encoded(rgb: np.ndarray, kind: str, **how: int) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(rgb).save(out, kind)
+    Image.fromarray(rgb).save(out, kind, **how)
     return out.getvalue()
 
 
@@ -54,6 +54,16 @@ def test_every_truncation_of_a_jpeg_is_refused(jpeg: bytes) -> None:
     """llama.cpp decodes a truncated JPEG without complaint: half a picture may miss the duck."""
     for length in range(0, len(jpeg) - 2, 7):
         assert refused(jpeg[:length]) in ("empty", "unreadable")
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8, 0.95, 0.99])
+def test_a_truncated_jpeg_that_was_closed_properly_is_refused(subsampling: int, share: float) -> None:
+    """An encoder that loses data and still writes the end: libjpeg makes the rest grey and only warns."""
+    noise = np.random.default_rng(1).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    whole = encoded(noise, "JPEG", quality=85, subsampling=subsampling)
+    assert decode(whole).shape == noise.shape
+    assert refused(whole[: int(len(whole) * share)] + b"\xff\xd9") == "unreadable"
 
 
 def test_other_formats_are_refused(picture: np.ndarray) -> None:

@@ -44,13 +44,12 @@ class GovernorPort:
     def command(self, v_mps: float, omega_radps: float) -> tuple[float, float, Permit]:
         """The command as permitted now."""
         with self._lock:
-            answer = self._governor.command(v_mps, omega_radps, rospy.get_time(), time.monotonic())
-        self._tell(answer[2])
-        return answer
+            return self._governor.command(v_mps, omega_radps, rospy.get_time(), time.monotonic())
 
-    def beat(self) -> None:
-        """Says that the loop has run."""
+    def beat(self, permit: Permit) -> None:
+        """Says that the loop has run and its command is out, and only then what has changed."""
         self._heartbeat.publish(robot_messages.now_header())
+        self._tell(permit)
 
     def _hear(self, msg: DuckVerdict) -> None:
         level, stamp_s = robot_messages.verdict_evidence(msg)
@@ -85,11 +84,11 @@ class GovernedDrive:
 
     def drive(self, v_mps: float, omega_radps: float) -> float:
         """Publishes what is permitted of this command, and the heartbeat; the speed that was permitted (m/s)."""
-        v_mps, omega_radps, _ = self._port.command(v_mps, omega_radps)
+        v_mps, omega_radps, permit = self._port.command(v_mps, omega_radps)
         if self._ends:  # rospy runs the shutdown's hooks while the loop goes on
             v_mps = omega_radps = 0.0
         self._car_cmd.publish(robot_messages.car_cmd(v_mps, omega_radps))
-        self._port.beat()
+        self._port.beat(permit)
         return v_mps
 
     def _last_zero(self) -> None:

@@ -75,10 +75,10 @@ class Reading:
 
     def tick(self) -> None:
         """One reading of each kind out."""
-        level = self._port.command(*ASSUMED)[2].level
-        self._stop_line.publish(robot_messages.stop_line_reading(level))
-        self._pedestrian.publish(robot_messages.flag(level in (Level.STOP, Level.UNKNOWN)))
-        self._port.beat()
+        permit = self._port.command(*ASSUMED)[2]
+        self._stop_line.publish(robot_messages.stop_line_reading(permit.level))
+        self._pedestrian.publish(robot_messages.flag(permit.level in (Level.STOP, Level.UNKNOWN)))
+        self._port.beat(permit)
 
 
 def start(parameters: Dict[str, Any]) -> None:

@@ -50,6 +50,11 @@ def wheels_zero() -> WheelsCmdStamped:
     return WheelsCmdStamped(now_header(), 0.0, 0.0)
 
 
+def turning(msg: WheelsCmdStamped) -> bool:
+    """Whether this moves a wheel; what is no number may."""
+    return not msg.vel_left == msg.vel_right == 0.0
+
+
 def flag(data: bool) -> BoolStamped:
     """A flag stamped now."""
     return BoolStamped(now_header(), data)

@@ -1,14 +1,17 @@
-"""Stops the wheels when the guard's heartbeat falls silent: the wheels driver keeps its last command for ever.
+"""Stops the wheels when the guard's heartbeat falls silent, or when what is between guard and wheels (dt-core's switch,
+its kinematics) passes nothing on: the wheels driver keeps its last command for ever.
 
 A process of its own, and a small one: it needs neither verdicts nor poses. Guard and watchdog dead at once is not
 covered.
 
     Parameters: see config/watchdog_node.yaml
     Subscribers: ~heartbeat (Header), of the node that drives
-    Publishers:  ~car_cmd (Twist2DStamped) and ~wheels_cmd (WheelsCmdStamped), zeros, only in silence
-    Both:        ~emergency_stop (BoolStamped), the flag shared with the joystick: deadman.py says when
+    Publishers:  ~car_cmd (Twist2DStamped), zeros, only in silence
+    Both:        ~wheels_cmd (WheelsCmdStamped): what others tell the wheels, and zeros in silence
+                 ~emergency_stop (BoolStamped), the flag shared with the joystick: deadman.py says when
 
-Promise: from silence_s of silence on, zeros at every tick, until the heartbeat is back.
+Promise: from silence_s of silence on, zeros at every tick, until the heartbeat is back; likewise after wheels_silence_s
+without a command to wheels that were last told to turn.
 """
 from __future__ import annotations
 
@@ -34,8 +37,11 @@ class Settings:
 
     rate_hz: float = 20.0
     silence_s: float = 0.2
+    wheels_silence_s: float = 0.3
 
-    RANGES: ClassVar[RangeTable] = {"rate_hz": (10.0, 100.0), "silence_s": (0.1, 0.4)}
+    RANGES: ClassVar[RangeTable] = {
+        "rate_hz": (10.0, 100.0), "silence_s": (0.1, 0.4), "wheels_silence_s": (0.1, 3600.0),
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -46,15 +52,16 @@ class Watchdog:
 
     def __init__(self, settings: Settings) -> None:
         self._keepsake = Keepsake()
-        self._deadman = Deadman(settings.silence_s, self._keepsake.recalled())
+        self._deadman = Deadman(settings.silence_s, settings.wheels_silence_s, self._keepsake.recalled())
         self._lock = threading.Lock()
-        self._silent = False
+        self._why = ""
         self._car_cmd = rospy.Publisher("~car_cmd", Twist2DStamped, queue_size=1, tcp_nodelay=True)
         self._wheels_cmd = rospy.Publisher("~wheels_cmd", WheelsCmdStamped, queue_size=1, tcp_nodelay=True)
         # latched: a wheels driver that starts later still hears the last word
         self._emergency_stop = rospy.Publisher("~emergency_stop", BoolStamped, queue_size=1, latch=True)
         rospy.Subscriber("~emergency_stop", BoolStamped, self._flag)
         rospy.Subscriber("~heartbeat", Header, self._beat, queue_size=1, tcp_nodelay=True)
+        rospy.Subscriber("~wheels_cmd", WheelsCmdStamped, self._wheels, queue_size=1, tcp_nodelay=True)
 
     def tick(self) -> None:
         """Zeros in silence; nothing otherwise."""
@@ -72,15 +79,20 @@ class Watchdog:
         with self._lock:
             self._deadman.beat(time.monotonic())
 
+    def _wheels(self, msg: WheelsCmdStamped) -> None:
+        if robot_messages.sender(msg) != rospy.get_name():
+            with self._lock:
+                self._deadman.wheels(robot_messages.turning(msg), time.monotonic())
+
     def _flag(self, msg: BoolStamped) -> None:
         if robot_messages.sender(msg) != rospy.get_name():
             with self._lock:
                 self._deadman.others_said(msg.data)
 
     def _log(self, orders: Orders) -> None:
-        if orders.zero is not self._silent:
-            self._silent = orders.zero
-            rospy.logwarn("heartbeat silent: zeros to the wheels" if orders.zero else "heartbeat is back")
+        if orders.why != self._why:
+            self._why = orders.why
+            rospy.logwarn(f"{orders.why}: zeros to the wheels" if orders.why else "the wheels are governed again")
 
 
 def start(parameters: Dict[str, Any]) -> None:
