@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from duck_protection.episodes import CampaignError
+from duck_protection.episodes import __main__ as campaign_command
 from duck_protection.episodes.__main__ import main
 from duck_protection.episodes.campaign import jobs_of, run_all, run_job, timing_of
 from duck_protection.episodes.clips import clip
@@ -20,8 +21,10 @@ from duck_protection.episodes.eyes import ModelEyes, Sight
 from duck_protection.episodes.journal import Journal
 from duck_protection.episodes.summary import DUCK_KINDS, Result, summary, table, worst
 from duck_protection.frames import decode
+from duck_protection.simulation.episode import Episode, Moment
 from duck_protection.simulation.programme import Programme
 from duck_protection.simulation.staging import KINDS, stage_named, stage_of
+from duck_protection.verdict import Level
 
 MODEL = str(Path(__file__).parents[2] / "models" / "duckling")
 SHORT = Timing(seconds=1.0)
@@ -40,6 +43,23 @@ def test_a_duck_in_the_way_is_hit_by_who_does_not_look_and_spared_by_who_does(ki
     assert sum(Drive(stage, blind, Timing()).run().hits for stage in stages) >= 5
     assert sum(Drive(stage, perfect, Timing()).run().hits for stage in stages) == 0
     assert sum(Drive(stage, perfect, SLOW_MODEL).run().hits for stage in stages) == 0
+
+
+@pytest.mark.parametrize("kind", ["static", "curve"])
+def test_never_saying_stop_is_no_way_to_spare_a_duck(kind: str) -> None:
+    """A robot that crept at SLOW had not reached the duck when the drive's eight seconds were over."""
+
+    def hopeful(episode: Episode, moment: Moment) -> Level:
+        return min(Level.SLOW, perfect(episode, moment))
+
+    outcomes = [Drive(stage_of(seed, kind), hopeful, Timing()).run() for seed in range(4)]
+    assert sum(one.hits for one in outcomes) >= 3 and all(one.stops_deserved for one in outcomes)
+    assert all(Drive(stage_of(seed, kind), perfect, Timing()).run().stops_deserved for seed in range(4))
+
+
+@pytest.mark.parametrize("model_s", [0.05, 0.16, 0.3, 0.4, 0.5])
+def test_a_model_of_any_time_that_is_taken_drives(model_s: float) -> None:
+    assert Drive(stage_of(3, "none"), blind, timing_of(model_s)).run().travelled_m > 0.3
 
 
 def test_crossing_ducks_are_dangerous_and_perfect_eyes_run_none_over() -> None:
@@ -142,6 +162,29 @@ def test_a_campaign_without_a_model_says_so_in_one_line(tmp_path: Path, capsys: 
     assert main(["--n", "1", "--model", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("episodes: ") and said.count("\n") == 1
+
+
+def test_a_campaign_in_which_the_robot_stands_proves_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drives = [result("none", Outcome(travelled_m=0.1), ideal=Outcome(travelled_m=1.0))]
+    monkeypatch.setattr(campaign_command, "run_all", lambda *_: drives)
+    monkeypatch.setattr(campaign_command, "film", lambda *_: [])
+    asked = ["--n", "1", "--out", str(tmp_path / "out"), "--json", str(tmp_path / "json")]
+    assert main(asked) == 1 and "this proves nothing" in capsys.readouterr().out
+    drives[0].guarded.travelled_m = 0.9
+    assert main(asked) == 0
+
+    def breaks(*_: object) -> None:
+        raise RuntimeError("a worker died")
+
+    monkeypatch.setattr(campaign_command, "film", breaks)
+    (tmp_path / "json").unlink()
+    with pytest.raises(RuntimeError):
+        main(asked)
+    assert (tmp_path / "json").exists()  # the figures do not wait for the films
+    monkeypatch.setattr(campaign_command, "run_all", breaks)
+    assert main(asked) == 2
 
 
 def test_figures_count_avoidable_and_unavoidable_hits_apart() -> None:

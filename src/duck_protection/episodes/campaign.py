@@ -17,7 +17,7 @@ from duck_protection.simulation.staging import KINDS, stage_of
 from duck_protection.simulation.workers import in_order
 
 SEEDS_APART = 1_000_000  # drive k of campaign S has the seed S * SEEDS_APART + k
-SLOW_FROM_S = 0.16  # age in use is up to two model times and a frame: a slower model needs its own profile
+SPARE_S = 0.05  # a tick
 
 Job = Tuple[int, str, str, Timing]
 
@@ -27,9 +27,16 @@ def jobs_of(n: int, seed: int, model: str, timing: Timing) -> List[Job]:
     return [(seed * SEEDS_APART + k, KINDS[k % len(KINDS)], model, timing) for k in range(n)]
 
 
-def timing_of(model_s: float) -> Timing:
-    """How long things take with a model this slow, and the governor's profile for it."""
-    return replace(SLOW_MODEL if model_s > SLOW_FROM_S else Timing(), model_s=model_s)
+def timing_of(model_s: float, camera_hz: float = Timing.camera_hz) -> Timing:
+    """How long things take with a model this slow, and the governor's profile for it: a picture is in use until the
+    next one is read, and both may have waited."""
+    timing = Timing(model_s=model_s, camera_hz=camera_hz)
+    ways_s = timing.camera_latency_s + timing.frame_delay_s + timing.reply_delay_s
+    oldest_s = 2 * model_s + 1 / camera_hz + ways_s
+    if oldest_s < timing.limits.max_age_s:
+        return timing
+    slow = SLOW_MODEL.limits
+    return replace(timing, limits=replace(slow, max_age_s=max(slow.max_age_s, oldest_s + SPARE_S)))
 
 
 def run_job(job: Job) -> Result:

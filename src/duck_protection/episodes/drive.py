@@ -3,7 +3,8 @@
 Answers: does this robot hit this duck, and what did caution cost? Time is simulated: a frame is taken at the
 camera's rate, travels, waits until the model is free, is read for the model's time, and the verdict travels back;
 only the newest frame is judged, and only judged frames are rendered. Promise: the same stage, eyes and timing give
-the same drive, whatever the machine's speed.
+the same drive, whatever the machine's speed; a robot that creeps towards a duck when its time is over goes on until it
+stands or touches it, so that never saying STOP is no way to spare it.
 """
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Callable, Deque, List, Optional, Tuple
 
+from duck_protection.corridor import DEFAULT
 from duck_protection.governor import Governor, Limits
 from duck_protection.lane_control import Gains, LaneController, LanePose
 from duck_protection.simulation.episode import Episode, Moment
@@ -23,6 +25,8 @@ STEP_S = 0.01
 TICK_S = 0.05  # the follower's
 REPEAT_S = 0.1  # the protection node's steady word
 EPOCH_S = 1000.0  # a stamp of zero is none
+LONGEST_S = 24.0  # a metre at SLOW
+STANDS_S = 1.0  # without moving: it stands
 
 Eyes = Callable[[Episode, Moment], Level]
 
@@ -46,7 +50,7 @@ SLOW_MODEL = Timing(model_s=0.30, limits=Limits(max_age_s=0.80))  # two model ti
 
 @dataclass
 class Outcome:
-    """What happened. closest_m: bumper to a duck in the way; judged and the last two count frames; a frame's truth
+    """What happened. closest_m: bumper to a duck in the way; judged and the last three count frames; a frame's truth
     counts every duck, whether visible or not."""
 
     hits: int = 0
@@ -54,6 +58,7 @@ class Outcome:
     closest_m: float = float("inf")
     travelled_m: float = 0.0
     judged: int = 0
+    stops_deserved: int = 0  # frames
     false_stops: int = 0  # frames judged STOP that deserved CLEAR
     stop_judged_clear: int = 0
 
@@ -72,13 +77,16 @@ class Drive:
         self._watch: Watch[Tuple[Level, float]] = Watch(patience)
         self._frames: Deque[Tuple[float, Moment]] = deque(maxlen=64)
         self._posts: Deque[Tuple[float, Level, float]] = deque()  # due time, level, stamp
-        self._busy_until_s, self._seen_s, self._driven_m = 0.0, 0.0, 0.0
+        self._busy_until_s, self._seen_s, self._came_s, self._driven_m = 0.0, 0.0, 0.0, 0.0
+        self._still_steps = 0
         self._verdict: Optional[Tuple[Level, float]] = None
 
     def run(self) -> Outcome:
-        """To the end of its time."""
-        for step in range(round(self._timing.seconds / STEP_S)):
+        """To the end of its time, or of its approach to a duck."""
+        step = 0
+        while step * STEP_S < self._timing.seconds - 1e-9 or (self._approaches() and step * STEP_S < LONGEST_S):
             self._tick(EPOCH_S + step * STEP_S, step)
+            step += 1
         score, out = self.episode.flock.score, self.outcome
         out.hits, out.flank_hits = score.hit, score.flanked
         out.travelled_m = self.episode.robot.travelled_m
@@ -98,8 +106,13 @@ class Drive:
         if _due(step, TICK_S):
             self._steer(now_s)
         self.episode.step(STEP_S)
+        self._still_steps = 0 if self.episode.moment.speed_mps > 1e-3 else self._still_steps + 1
         nearest_m = self.episode.truth().nearest_m if _due(step, TICK_S) else None
         self.outcome.closest_m = min(self.outcome.closest_m, float("inf") if nearest_m is None else nearest_m)
+
+    def _approaches(self) -> bool:
+        nearest_m = self.episode.truth().nearest_m
+        return nearest_m is not None and nearest_m < DEFAULT.slow_m and self._still_steps * STEP_S < STANDS_S
 
     def _judge(self, now_s: float) -> None:
         """The model's answer, when it is ready; then the newest frame that has arrived, when it is free."""
@@ -109,9 +122,11 @@ class Drive:
             self._posts.append((now_s + self._timing.reply_delay_s, level, stamp_s))
             self._verdict = None
         arrived = [one for one in self._frames if self._seen_s < one[0] <= now_s - self._timing.frame_delay_s]
+        if arrived and arrived[-1][0] > self._came_s:
+            self._came_s = arrived[-1][0]
+            self._watch.came(now_s)
         if self._verdict is None and arrived:
             stamp_s, moment = arrived[-1]
-            self._watch.came(now_s)
             self._watch.asked(now_s)
             level = self._eyes(self.episode, moment)
             self._seen_s, self._busy_until_s, self._verdict = stamp_s, now_s + self._timing.model_s, (level, stamp_s)
@@ -121,6 +136,7 @@ class Drive:
         truth, out = self.episode.truth(moment).level, self.outcome
         out.judged += 1
         self.stamps_s.append(stamp_s)
+        out.stops_deserved += truth is Level.STOP
         out.false_stops += level is Level.STOP and truth is Level.CLEAR
         out.stop_judged_clear += level is Level.CLEAR and truth is Level.STOP
 

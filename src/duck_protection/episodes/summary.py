@@ -44,6 +44,7 @@ def summary(results: Sequence[Result]) -> Dict[str, Any]:
     return {
         "episodes": len(results),
         "duck_drives": len(ducks),
+        "stop_drives": sum(bool(one.guarded.stops_deserved) for one in ducks),
         "hits": sum(one.avoidable for one in results),
         "flank_hits": sum(one.guarded.flank_hits for one in results),
         "unavoidable": sum(bool(one.guarded.hits and one.ideal.hits) for one in results),
@@ -69,8 +70,11 @@ def table(numbers: Dict[str, Any]) -> str:
     rows += [_row(name, one) for name, one in numbers["lights"].items()] + [""]
     rows.append(
         f"avoidable hits: {numbers['hits']} in {numbers['episodes']} drives; unavoidable {numbers['unavoidable']}, "
-        f"flank {numbers['flank_hits']}; without protection {_percent(numbers['hits_unprotected'])} of "
-        f"{numbers['duck_drives']} duck drives hit"
+        f"flank {numbers['flank_hits']}"
+    )
+    rows.append(
+        f"duck drives: {numbers['duck_drives']}, in {numbers['stop_drives']} of them a duck came as near as STOP; "
+        f"without protection {_percent(numbers['hits_unprotected'])} hit"
     )
     rows.append(
         f"drives without a duck near the path: a false stop in {_percent(numbers['false_stop_drives'])}, "

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 KINDS = ("static", "crossing", "curve", "beside", "none")
 LIGHTS = ("bright", "dark", "blurred", "coloured")
-STANDS_AHEAD_M = (0.55, 0.80)  # from the bumper at the start: in sight, and reached within eight seconds at SLOW
+STANDS_AHEAD_M = (0.55, 0.80)  # from the bumper at the start: in sight, and STOP is due within eight seconds
 CROSSES_AHEAD_M = (0.60, 1.20)
 TRIGGER_M = (0.30, 0.70)  # it sets off when the bumper is this near: late
 TRIES = 400  # places in one town
