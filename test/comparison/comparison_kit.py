@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from PIL import Image
@@ -49,8 +49,10 @@ def levelled(count: int, place: int = 3) -> List[Dict[str, Any]]:
     ]
 
 
-def reading(truth: Level, probabilities: Sequence[float], off_mass: float = 0.0, infer_ms: float = 1.0) -> Reading:
-    return Reading(Reply(tuple(probabilities), off_mass, "", WHO, Timings(infer_ms=infer_ms)), truth)
+def reading(
+    truth: Level, probabilities: Sequence[float], off_mass: float = 0.0, danger: Optional[bool] = None
+) -> Reading:  # fmt: skip
+    return Reading(Reply(tuple(probabilities), off_mass, "", WHO, Timings(infer_ms=1.0)), truth, danger)
 
 
 def knowing(truth: Level, sure: float = 0.9) -> Reading:

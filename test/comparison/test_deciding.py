@@ -31,7 +31,7 @@ GOOD = {"verdict_p95_ms": 100.0, "stop_recall": 0.99, "accuracy": 0.8}
 
 
 def known(a: Mapping[str, Any], b: Mapping[str, Any], draws: frozenset = frozenset()) -> Evidence:
-    values = {(side, name): one if isinstance(one, Interval) else Interval(one)
+    values = {(side, name): one if isinstance(one, Interval) else Interval(one, one, one)
               for side, told in (("a", a), ("b", b)) for name, one in told.items()}  # fmt: skip
     missing = {(side, name): "not measured" for side in "ab" for name in GOOD if (side, name) not in values}
     return Evidence(("old", "new"), values, draws, missing)
@@ -68,6 +68,18 @@ def test_the_shipped_framework_loads_and_asks_for_what_the_governor_can_use() ->
 )
 def test_answers(a: Dict[str, Any], b: Dict[str, Any], expected: str) -> None:
     assert answer(a, b).answer == expected
+
+
+def test_a_share_without_an_interval_keeps_no_limit_and_breaks_none() -> None:
+    """29 of 30 STOPs in one place once kept "at least 95 %" for certain."""
+    for recall in (0.967, 0.5):
+        got = answer({}, {"accuracy": 1.0, "stop_recall": Interval(recall)})
+        assert [one.state for one in got.limits if one.side == "b"] == ["kept", "open"]
+        assert got.answer == NOT_YET and got.reasons[0].endswith("%: measure more frames of more places")
+
+
+def test_a_time_that_was_taken_once_needs_no_interval() -> None:
+    assert answer({}, {"verdict_p95_ms": Interval(100.0), "accuracy": 1.0}).answer == MIGRATE
 
 
 def test_a_difference_inside_the_noise_is_worth_nothing() -> None:
@@ -147,6 +159,42 @@ def _interval(told: Any, scale: float) -> Optional[Interval]:
 def test_a_framework_that_cannot_be_used_is_refused(change: dict, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         framework_from({**CONTENT, **change})
+
+
+SIDE = {"name": "x", "where": "x", "model": "x", "revision": "1", "dtype": "none", "start_s": None, "start_why": "",
+        "resident_mib": None, "card_mib": None, "why": "", "better_than_chance": True}  # fmt: skip
+
+
+def told(value: Optional[float], low: Optional[float] = None, high: Optional[float] = None) -> Dict[str, Any]:
+    return {"value": value, "low": low, "high": high}
+
+
+def read(a: Dict[str, Any], b: Dict[str, Any], winner: str = "unknown") -> Evidence:
+    """Evidence of one benchmarked share, and of the same numbers as accuracy of one question."""
+    sides = [{**SIDE, "name": name, "where": name} for name in ("one", "two")]
+    answered = {"name": "answered", "a": a, "b": b, "winner": winner}
+    nothing = {name: told(None) for name in ("stop_recall", "stop_judged_clear", "false_stops")}
+    known = (("one", a), ("two", b))
+    rows = [{**nothing, "contender": name, "question": "road@1", "accuracy": one} for name, one in known]
+    return evidence(
+        {"sides": sides, "measures": [answered], "crowds": [], "question": "road@1"},
+        {"contenders": sides, "rows": rows}, FRAME,
+    )  # fmt: skip
+
+
+def test_two_shares_that_nobody_is_sure_of_are_a_draw() -> None:
+    assert read(told(0.80), told(0.81)).draws == {"answered", "accuracy"}
+    assert read(told(0.80), told(0.90, 0.88, 0.92)).draws == {"answered", "accuracy"}
+
+
+@pytest.mark.parametrize(("low", "draws"), [(0.79, {"accuracy"}), (0.81, set())])
+def test_two_shares_with_intervals_are_a_draw_where_these_meet(low: float, draws: set) -> None:
+    assert read(told(0.78, 0.76, 0.80), told(0.83, low, 0.85), "b").draws == draws
+
+
+@pytest.mark.parametrize("pair", [(None, 0.9), (0.9, None), (None, None)])
+def test_what_is_missing_is_no_draw_for_it_may_be_worth_anything(pair: tuple) -> None:
+    assert not read(*(told(one) for one in pair)).draws
 
 
 def test_without_any_file_everything_is_missing_and_the_commands_are_named() -> None:

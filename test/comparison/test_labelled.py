@@ -37,6 +37,11 @@ def test_photographs_tell_danger_from_none_and_the_unclear_ones_are_left_out(tmp
     assert len(found.frames.labels) == 12
     truths = {found.frames.files[number].stem: found.frames.level(number) for number in range(12)}
     assert truths["0"] is Level.STOP and truths["1"] is truths["2"] is Level.CLEAR
+    assert all(label["danger"] == (label["level"] == "STOP") for label in found.frames.labels)
+
+
+def test_labels_that_know_levels_say_nothing_of_danger_alone(tmp_path: Path) -> None:
+    assert not any("danger" in label for label in load_labelled(folder_of(tmp_path, levelled(6))).frames.labels)
 
 
 def test_frames_without_a_place_belong_to_their_neighbours(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -17,6 +18,7 @@ from duck_protection.comparison.contenders import Contender, Patient
 from duck_protection.comparison.labelled import Labelled, load_labelled
 from duck_protection.comparison.meters import NoCard
 from duck_protection.comparison.starting import Started
+from duck_protection.frames import decode
 from duck_protection.question import Choice, Question
 from duck_protection.thresholds import book_from
 from duck_protection.verdict import Identity, Level, Reply
@@ -26,15 +28,14 @@ YES_NO = Question("yes_no", 1, "Duck?", (Choice("No", Level.CLEAR), Choice("Yes"
 
 
 class Seer:
-    """Knows every frame's truth by heart; blind to some questions, mistaken on some frames."""
+    """Knows every frame's truth by heart; blind to some questions, mistaken on some frames, or a word short."""
 
     identity = Identity("seer", "1", "none", "test")
 
-    def __init__(self, labelled: Labelled, wrong_every: int = 0) -> None:
-        from duck_protection.frames import decode
-
-        self._truth = {self._mark(decode(file.read_bytes())): labelled.frames.level(number)
+    def __init__(self, labelled: Labelled, wrong_every: int = 0, stop: Level = Level.STOP) -> None:
+        self._truth = {self.mark(decode(file.read_bytes())): labelled.frames.level(number)
                        for number, file in enumerate(labelled.frames.files)}  # fmt: skip
+        self._truth = {mark: stop if level is Level.STOP else level for mark, level in self._truth.items()}
         self._wrong_every, self._asked = wrong_every, 0
         self.order: List[bytes] = []
 
@@ -48,9 +49,9 @@ class Seer:
         yield from ("word ",) * 9
 
     def _one(self, frame: np.ndarray, question: Question) -> Reply:
-        self.order.append(self._mark(frame))
+        self.order.append(self.mark(frame))
         self._asked += 1
-        level = self._truth[self._mark(frame)]
+        level = self._truth[self.mark(frame)]
         if self._wrong_every and self._asked % self._wrong_every == 0:
             level = LEVELS[int(level) % 3]
         levels = [choice.level for choice in question.choices]
@@ -58,7 +59,7 @@ class Seer:
         return Reply(tuple(p / sum(said) for p in said), 0.0, "", self.identity)
 
     @staticmethod
-    def _mark(frame: np.ndarray) -> bytes:
+    def mark(frame: np.ndarray) -> bytes:
         return frame[:4, :4].tobytes()
 
 
@@ -102,6 +103,46 @@ def test_a_model_that_knows_more_is_better_and_better_than_chance(labelled: Labe
     right = next(one for one in found["measures"] if one["name"] == "likeliest_right")
     assert right["b"]["value"] == 1 and right["winner"] == "b"
     assert [side["better_than_chance"] for side in found["sides"]] == [False, True]
+
+
+def test_a_frame_that_is_asked_again_counts_once(tmp_path: Path) -> None:
+    """Six frames, each asked twice, were once as sure as twelve. Another answer the second time changes nothing."""
+    few = load_labelled(folder_of(tmp_path, levelled(72)), most=6)
+    once, twice = (
+        compared(contender(Seer(few, 4), "a"), contender(Seer(few, 4), "b"), few, replace(PLAN, blocks=2, block=block))
+        for block in (3, 6)
+    )  # fmt: skip
+    assert [len(found["verdict_ms"][1]) for found in (once, twice)] == [6, 12]
+    assert once["frames"] == twice["frames"] == 6
+    assert [side["chance_p"] for side in once["sides"]] == [side["chance_p"] for side in twice["sides"]]
+    shares = [[one for one in found["measures"] if one["unit"] == "share"] for found in (once, twice)]
+    assert shares[0] == shares[1] and [one["b"]["low"] < 0.7 for one in shares[0]] == [True, True]
+
+
+def test_fewer_verdicts_than_frames_still_see_every_place(labelled: Labelled) -> None:
+    seer, files = Seer(labelled), labelled.frames.files
+    compared(contender(seer, "a"), contender(Seer(labelled), "b"), labelled, replace(PLAN, blocks=2))
+    place = dict(zip((Seer.mark(decode(file.read_bytes())) for file in files), labelled.groups(range(len(files)))))
+    timed = seer.order[PLAN.warm :][: 2 * PLAN.block]
+    assert {place[mark] for mark in timed} == set(labelled.groups(labelled.reporting))
+
+
+def test_on_danger_labels_a_slow_is_right_in_the_benchmark_too(tmp_path: Path) -> None:
+    seen = [(f"{n:02d}.jpg", f"robot {n // 2:02d}", ("own_lane", "none")[n % 2]) for n in range(48)]
+    lines = [{"file": file, "robot": robot, "lane_label": label} for file, robot, label in seen]
+    dangers = load_labelled(folder_of(tmp_path, lines))
+    slow = Seer(dangers, stop=Level.SLOW)
+    found = compared(scripted({"probabilities": {"Slow": 1.0}}, name="slow"), contender(slow, "b"), dangers)
+    right = next(one for one in found["measures"] if one["name"] == "likeliest_right")
+    assert (right["a"]["value"], right["b"]["value"], right["winner"]) == (0.5, 1, "b")
+    assert [side["better_than_chance"] for side in found["sides"]] == [False, True]
+
+
+def test_of_two_places_nobody_is_better(tmp_path: Path) -> None:
+    few = load_labelled(folder_of(tmp_path, levelled(72, place=18)))
+    found = compared(scripted({"probabilities": {"Stop": 1.0}}, name="stops"), contender(Seer(few), "b"), few)
+    right = next(one for one in found["measures"] if one["name"] == "likeliest_right")
+    assert right["b"]["value"] == 1 and right["winner"] == "unknown"
 
 
 def test_failures_are_counted_and_end_nothing(labelled: Labelled) -> None:

@@ -85,7 +85,7 @@ def test_nothing_to_report_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_shadows_drive_is_counted(tmp_path: Path, folder: Path) -> None:
     reading = {"model": "new", "infer_ms": 40.0}
     lines = [
-        {"stamp_s": 0.1 * n, "driver": {"model": "old", "infer_ms": 20.0}, "shadow": None if n % 10 == 0 else reading,
+        {"stamp_s": 0.2 * n, "driver": {"model": "old", "infer_ms": 20.0}, "shadow": None if n % 10 == 0 else reading,
          "shadow_model": "new", "same": None if n % 10 == 0 else n > 60 or n % 2 == 0, "dropped": n // 2}
         for n in range(200)
     ]  # fmt: skip

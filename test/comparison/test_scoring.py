@@ -9,7 +9,7 @@ import pytest
 from comparison_kit import LEVELS, ROAD, knowing, reading
 
 from duck_protection.comparison.agreement import agreement, disagreements
-from duck_protection.comparison.scoring import marks, thresholds_from
+from duck_protection.comparison.scoring import chance, costs, marks, thresholds_from
 from duck_protection.learning.marking import calibration, likeliest
 from duck_protection.verdict import Level
 
@@ -64,9 +64,46 @@ def test_failures_count_against_a_model_and_choose_no_thresholds() -> None:
 
 
 def test_on_danger_labels_a_slow_is_as_right_as_a_stop() -> None:
-    said = [reading(Level.STOP, [0.1, 0.8, 0.1]), reading(Level.CLEAR, [0.8, 0.1, 0.1])] * 5
-    assert marks(said, ROAD, None, range(10), danger_only=True).accuracy.value == 1
-    assert marks(said, ROAD, None, range(10)).accuracy.value == 0.5
+    """In every mark: the hard limit on STOPs seen and the costs once denied what the report said."""
+    said = [(Level.STOP, [0.1, 0.8, 0.1]), (Level.CLEAR, [0.8, 0.1, 0.1])] * 20
+    danger = [reading(truth, told, danger=truth is Level.STOP) for truth, told in said]
+    got = marks(danger, ROAD, None, range(40))
+    assert (got.accuracy.value, got.balanced_accuracy, got.stop_recall.value, got.cost) == (1, 1, 1, 0)
+    levelled = marks([reading(truth, told) for truth, told in said], ROAD, None, range(40))
+    assert (levelled.accuracy.value, levelled.stop_recall.value, levelled.cost) == (0.5, 0, 2)
+
+
+def test_on_danger_labels_a_model_that_always_says_slow_sees_all_and_knows_nothing() -> None:
+    said = [reading(truth, [0.1, 0.8, 0.1], danger=truth is Level.STOP) for truth in (Level.STOP, Level.CLEAR)] * 20
+    got = marks(said, ROAD, None, range(40))
+    assert (got.stop_recall.value, got.accuracy.value, got.false_stops.value, got.cost) == (1, 0.5, 0, 1)
+    assert got.chance_p == 1
+
+
+def test_an_unknown_costs_what_a_stop_costs() -> None:
+    failed = [reading(truth, [math.nan] * 3, math.nan) for truth in LEVELS]
+    assert list(costs(failed, ROAD, None)) == [4, 2, 0]
+
+
+@pytest.mark.parametrize("places", [np.repeat(range(4), 10), np.tile(range(4), 10)], ids=["in turn", "mixed"])
+def test_a_place_that_is_all_alike_is_one_coincidence_however_many_frames_it_has(places: np.ndarray) -> None:
+    """Four places, each of one truth and one answer: right by one throw in six, not by forty frames."""
+    truth = np.where(places % 2, Level.CLEAR, Level.STOP)
+    assert chance(truth, truth, places) == pytest.approx(1 / 6, abs=0.05)
+    assert chance(truth, truth, range(40)) < 0.01
+
+
+def test_frames_that_follow_each_other_are_not_shuffled_apart() -> None:
+    """Half a drive CLEAR, half STOP, and answers that changed with the light at the same moment: one of 40 turns."""
+    truth = np.repeat([Level.CLEAR, Level.STOP], 20)
+    assert chance(truth, truth, [0] * 40) == pytest.approx(1 / 40, abs=0.015)
+
+
+def test_the_same_frames_again_are_no_better_than_once() -> None:
+    truth = np.array([Level.CLEAR, Level.SLOW, Level.STOP] * 4)
+    places = np.arange(12) // 6
+    once, again = (chance(np.tile(truth, n), np.tile(truth, n), np.tile(places, n)) for n in (1, 5))
+    assert once == pytest.approx(again, abs=0.03) and once > 0.05
 
 
 def test_a_model_that_is_as_sure_as_it_is_right_is_calibrated() -> None:

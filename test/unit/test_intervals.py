@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duck_protection.recording.intervals import Interval, interval, share, wilson
+from duck_protection.recording.intervals import LEAST_PLACES, PLACE_FRAMES, Interval, interval, share, wilson
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +30,31 @@ def test_the_limit_on_run_over_ducks_needs_as_many_frames_as_the_framework_says(
     assert enough <= 0.01 < too_few
     for file in ("config/decision.yaml", "docs/migration.md"):
         assert "381 STOP frames" in (ROOT / file).read_text()
+
+
+def test_the_limit_on_run_over_ducks_needs_as_many_places_as_the_guide_says() -> None:
+    """381 frames of one place once counted as 381 places: sure of 1 % by looking at one duck."""
+    enough, too_few = (share([False] * 760, np.arange(760) % places).high for places in (39, 38))
+    assert enough <= 0.01 < too_few
+    assert "381 STOP frames in the reporting half, of 39\nplaces" in (ROOT / "docs/migration.md").read_text()
+    assert not share([False] * 381, [0] * 381).high < 0.01
+
+
+@pytest.mark.parametrize("places", range(1, LEAST_PLACES + 1))
+def test_few_places_tell_nothing_about_others_however_many_frames_they_have(places: int) -> None:
+    hits = np.arange(400) % 40 > 0
+    assert math.isfinite(share(hits, np.arange(400) % places).low) == (places == LEAST_PLACES)
+
+
+def test_one_miss_never_makes_a_share_more_certain_than_none() -> None:
+    """The bootstrap of one miss in 381 ends at 0.8 %, Wilson's interval of none at 1 %."""
+    highs = [share([True] * misses + [False] * (381 - misses), range(381)).high for misses in range(4)]
+    assert highs == sorted(set(highs))
+
+
+def test_frames_of_a_place_beyond_the_tenth_make_no_share_more_certain() -> None:
+    ten, hundred = (share([True] * 20 * n, np.repeat(range(20), n)) for n in (PLACE_FRAMES, 10 * PLACE_FRAMES))
+    assert ten == hundred and ten.low > share([True] * 20, range(20)).low
 
 
 def test_an_interval_of_95_percent_holds_the_truth_about_so_often() -> None:

@@ -12,7 +12,7 @@ from typing import Any, Callable, ClassVar, Dict, List, Sequence, Tuple
 
 from duck_protection.comparison import crowd
 from duck_protection.comparison.contenders import Contender
-from duck_protection.comparison.labelled import Labelled
+from duck_protection.comparison.labelled import Labelled, thinned
 from duck_protection.comparison.measures import HIGHER, Measure, Samples, chance_p, measured
 from duck_protection.comparison.meters import AnyCard, load_average, taken_by
 from duck_protection.comparison.scoring import CHANCE_P
@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass
 class Side:
-    """One contender, how it started, and what has been measured of it so far."""
+    """One contender, how it started, and what has been measured of it so far. readings: each frame's first one."""
 
     contender: Contender
     started: Started
@@ -81,7 +81,8 @@ class Bench:
         self._sides, self._question, self._plan = (a, b), question, plan
         self._labelled, self._frames = labelled, labelled.frames
         many = plan.blocks * plan.block
-        self._numbers = [labelled.reporting[place % len(labelled.reporting)] for place in range(many)]
+        self._distinct = thinned(labelled.reporting, many)
+        self._numbers = [self._distinct[place % len(self._distinct)] for place in range(many)]
         # What warms up and what is talked about is not what is timed: servers remember pictures.
         spare = max(plan.warm, plan.blocks * plan.answers)
         self._spare = [labelled.choosing[place % len(labelled.choosing)] for place in range(spare)]
@@ -109,7 +110,8 @@ class Bench:
             side.contender.vlm.failures.clear()
 
     def _ask(self, side: Side, number: int) -> Tuple[float, Reading]:
-        return verdict(side.contender, self._pictures[number], self._frames.level(number), self._question)
+        took_ms, reply = verdict(side.contender, self._pictures[number], self._question)
+        return took_ms, Reading(reply, self._frames.level(number), self._frames.labels[number].get("danger"))
 
     def _turn(self, side: Side, part: Sequence[int], block: int, card: AnyCard) -> None:
         """One block of one side: verdicts, one by one, with the card's energy; then free answers."""
@@ -117,7 +119,8 @@ class Bench:
         for number in part:
             took_ms, reading = self._ask(side, number)
             side.ms.append(took_ms)
-            side.readings.append(reading)
+            if len(side.readings) < len(self._distinct):  # a frame that comes again tells nothing new
+                side.readings.append(reading)
         side.joules.append(_energy_j(side, card) - before_j)
         talked = self._spare[block * self._plan.answers :][: self._plan.answers]
         side.words += [words(side.contender, self._pictures[number]) for number in talked]
@@ -141,11 +144,11 @@ class Bench:
         sizes = {f"{picture.shape[1]}x{picture.shape[0]}" for picture in self._pictures.values()}
         return {
             "question": self._question.key, "plan": asdict(self._plan), "data": self._labelled.about(),
-            "frames": len(set(self._numbers)), "frame_sizes": sorted(sizes),
+            "frames": len(self._distinct), "frame_sizes": sorted(sizes),
         }  # fmt: skip
 
     def _results(self, memory: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
-        places = self._labelled.groups(self._numbers)
+        places = self._labelled.groups(self._distinct)
         a, b = (side.samples for side in self._sides)
         both = measured(a, b, self._question, self._plan.block, places)
         return {
@@ -156,7 +159,7 @@ class Bench:
         }  # fmt: skip
 
     def _side(self, side: Side, memory: Dict[str, Any]) -> Dict[str, Any]:
-        p = chance_p(side.readings, self._question)
+        p = chance_p(side.readings, self._question, self._labelled.groups(self._distinct))
         failures = side.contender.vlm.failures
         return {
             **side.contender.about(), **memory, "chance_p": p, "better_than_chance": p < CHANCE_P,

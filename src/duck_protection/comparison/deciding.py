@@ -1,8 +1,9 @@
 """Phase 3: migrate, stay or not yet; computed from what was measured, and nothing else.
 
 A hard limit counts as kept only when the whole interval keeps it, as broken only when the whole interval breaks it;
-in between, or unmeasured, it is open. Weighted gains count only what differs by more than the noise. What is missing
-may be worth anything from nothing to everything: when that could turn the answer, the answer is "not yet".
+in between, unmeasured, or a share without an interval, it is open. Weighted gains count only what differs by more than
+the noise. What is missing may be worth anything from nothing to everything: when that could turn the answer, the answer
+is "not yet".
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ def _checked(side: str, limit: Limit, known: Evidence) -> Checked:
 def _state(limit: Limit, value: Optional[Interval]) -> str:
     if value is None:
         return MISSING
+    if MEASURES[limit.measure].unit == "share" and not math.isfinite(value.low):
+        return OPEN
     low, high = (bound if math.isfinite(bound) else value.value for bound in (value.low, value.high))
     if limit.at_most is not None:
         return KEPT if high <= limit.at_most else BROKEN if low > limit.at_most else OPEN
@@ -135,7 +138,8 @@ def _fact(one: Checked) -> str:
 def _doubt(one: Checked) -> str:
     if one.state == MISSING:
         return f"not measured: \"{one.limit}\" ({one.why})"
-    return f"not sure to keep \"{one.limit}\" with {words_of(one.measure, one.value)}: measure more frames"
+    places = " of more places" if MEASURES[one.measure].unit == "share" else ""
+    return f"not sure to keep \"{one.limit}\" with {words_of(one.measure, one.value)}: measure more frames{places}"
 
 
 def words_of(measure: str, value: Optional[Interval]) -> str:

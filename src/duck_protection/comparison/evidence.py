@@ -23,7 +23,7 @@ class Evidence:
 
     Args:
         values: By side ("a", "b") and measure; a number without an interval has NaN limits.
-        draws: Measures in which the two do not differ by more than the noise.
+        draws: Measures known of both in which they do not differ by more than the noise, or nobody can tell.
         missing: By side and measure, why it is not known.
     """
 
@@ -41,7 +41,7 @@ def evidence(bench: Optional[Mapping[str, Any]], prompts: Optional[Mapping[str, 
     if bench is not None:
         names = (bench["sides"][0]["name"], bench["sides"][1]["name"])
         measures = [*bench["measures"], *(one for one in bench["crowds"] if one["clients"] == frame.robot.robots)]
-        draws = frozenset(one["name"] for one in measures if one["winner"] == "draw")
+        draws = frozenset(one["name"] for one in measures if one["winner"] not in SIDES and _both(one["a"], one["b"]))
         for number, side in enumerate(SIDES):
             found.update({(side, name): value for name, value in _of_bench(bench, number, frame).items()})
             reasons.update({(side, name): why for name, why in _reasons(bench["sides"][number]).items()})
@@ -90,9 +90,14 @@ def _interval(told: Any) -> Interval:
 
 
 def _overlap(a: Any, b: Any) -> bool:
-    """Whether two intervals meet: the careful way to a draw where frames were not drawn together."""
+    """Whether two intervals meet: the careful way to a draw where frames were not drawn together. One that has no
+    limits may meet any."""
     one, other = _interval(a), _interval(b)
-    return one.low <= other.high and other.low <= one.high
+    return _both(a, b) and not (one.low > other.high or other.low > one.high)
+
+
+def _both(a: Any, b: Any) -> bool:
+    return all(math.isfinite(_interval(one).value) for one in (a, b))
 
 
 def _command(name: str, bench: Optional[Mapping[str, Any]]) -> str:

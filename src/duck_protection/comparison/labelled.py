@@ -73,7 +73,7 @@ def load_labelled(folder: Path, most: int = 0) -> Labelled:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     frames, danger_only = (load(folder), False) if is_rendered(folder) else _foreign(folder, file)
     odd = frames.looks % 2 == 1
-    parts = [tuple(_thinned(np.flatnonzero(side), most)) for side in (odd, ~odd)]
+    parts = [tuple(thinned(np.flatnonzero(side).tolist(), most)) for side in (odd, ~odd)]
     if not all(parts):
         raise LabelsError(f"{folder} shows fewer than two places: nothing to choose on beside what is reported; {HINT}")
     return Labelled(frames, parts[0], parts[1], danger_only, folder.name, digest)
@@ -84,7 +84,7 @@ def _foreign(folder: Path, file: Path) -> Tuple[FrameSet, bool]:
     if not lines:
         raise LabelsError(f"{file} is empty; {HINT}")
     danger_only = not any("level" in line for line in lines)
-    labels = [known for line in lines for known in _label(line)]
+    labels = [known for line in lines for known in _label(line, danger_only)]
     if not labels:
         raise LabelsError(f"no line of {file} has a level (CLEAR, SLOW, STOP) or a lane_label that is scored")
     labels.sort(key=lambda label: label["map"])
@@ -93,14 +93,16 @@ def _foreign(folder: Path, file: Path) -> Tuple[FrameSet, bool]:
     return FrameSet([folder / label["file"] for label in labels], labels, looks), danger_only
 
 
-def _label(line: Dict[str, Any]) -> List[Dict[str, Any]]:
+def _label(line: Dict[str, Any], danger_only: bool) -> List[Dict[str, Any]]:
     """The line as dataset.py has it, or nothing when it is not scored."""
     lane = {True: Level.STOP.name, False: Level.CLEAR.name, None: ""}[danger(line)]
     level = str(line.get("level") or lane)
     if level not in ("CLEAR", "SLOW", "STOP"):
         return []
     place = line.get("map") or f"{line.get('robot', '')} {line.get('light', '')}".strip()
-    return [{"file": str(line["file"]), "level": level, "map": str(place or f"block {_number(line) // BLOCK:06d}")}]
+    known = {"danger": danger(line)} if danger_only else {}
+    where = str(place or f"block {_number(line) // BLOCK:06d}")
+    return [{"file": str(line["file"]), "level": level, "map": where, **known}]
 
 
 def _number(line: Dict[str, Any]) -> int:
@@ -108,7 +110,8 @@ def _number(line: Dict[str, Any]) -> int:
     return int(digits or 0)
 
 
-def _thinned(numbers: np.ndarray, most: int) -> List[int]:
+def thinned(numbers: Sequence[int], most: int) -> Sequence[int]:
+    """So many of the numbers at most, taken evenly; 0: all."""
     if not most or len(numbers) <= most:
-        return [int(number) for number in numbers]
-    return [int(numbers[place]) for place in np.linspace(0, len(numbers) - 1, most).astype(int)]
+        return numbers
+    return [numbers[place] for place in np.linspace(0, len(numbers) - 1, most).astype(int)]

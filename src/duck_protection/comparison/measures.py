@@ -12,12 +12,12 @@ from typing import Any, Callable, Dict, List, Sequence
 
 import numpy as np
 
-from duck_protection.comparison.scoring import chance
+from duck_protection.comparison.scoring import chance, meant
 from duck_protection.comparison.timing import Words
 from duck_protection.learning.choosing import Reading
-from duck_protection.learning.marking import likeliest, usable
+from duck_protection.learning.marking import usable
 from duck_protection.question import Question
-from duck_protection.recording.intervals import Interval, interval, share
+from duck_protection.recording.intervals import LEAST_PLACES, Interval, interval, share
 
 QUANTILES = (0.50, 0.95, 0.99)
 HIGHER, LOWER = 1, -1
@@ -29,7 +29,7 @@ class Samples:
 
     Args:
         ms: Of each verdict; NaN where it failed.
-        readings: Of each verdict.
+        readings: Of each frame, the first one.
         joules: Of the card, for each block of verdicts; NaN where it does not tell.
         words: Free answers, the same number in each block.
     """
@@ -78,7 +78,7 @@ def measured(a: Samples, b: Samples, question: Question, block: int, places: Seq
 
     Args:
         block: Verdicts in a block.
-        places: The place of each verdict's frame; accuracy is drawn by places, times by blocks.
+        places: The place of each reading's frame; accuracy is drawn by places, times by blocks.
     """
     blocks = [number // block for number in range(len(a.ms))]
     turns = max(1, len(set(blocks)))
@@ -94,15 +94,15 @@ def measured(a: Samples, b: Samples, question: Question, block: int, places: Seq
     rows.append(_timed("tokens_per_s", "/s", HIGHER, speed[0], speed[1], spoken, _quantile(0.5)))
     rows.append(_timed("joules_per_verdict", "J", LOWER, joules[0], joules[1], turn, _quantile(0.5)))
     answered = [[usable(one) for one in side.readings] for side in (a, b)]
-    right = [[likeliest(one, question) is one.truth for one in side.readings] for side in (a, b)]
+    right = [meant(side.readings, question) == [one.truth for one in side.readings] for side in (a, b)]
     rows.append(_shared("answered", answered[0], answered[1], places))
     return [*rows, _shared("likeliest_right", right[0], right[1], places)]
 
 
-def chance_p(readings: Sequence[Reading], question: Question) -> float:
+def chance_p(readings: Sequence[Reading], question: Question, places: Sequence[int]) -> float:
     """scoring.chance() of these readings' likeliest levels."""
     truth = np.array([reading.truth for reading in readings])
-    return chance(truth, np.array([likeliest(reading, question) for reading in readings]))
+    return chance(truth, meant(readings, question), places)
 
 
 def _timed(
@@ -120,7 +120,7 @@ def _timed(
 
 def _shared(name: str, a: Sequence[bool], b: Sequence[bool], places: Sequence[int]) -> Measure:
     gain = np.asarray(b, dtype=float) - np.asarray(a, dtype=float)
-    difference = interval(lambda drawn: float(gain[drawn].mean()), places)
+    difference = interval(lambda drawn: float(gain[drawn].mean()), places, least=LEAST_PLACES)
     return Measure(name, "share", HIGHER, share(a, places), share(b, places), difference)
 
 

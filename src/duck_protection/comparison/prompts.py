@@ -98,8 +98,8 @@ def _heard(
         return {"question": question.key, "why": str(err)}
     thresholds = thresholds_from(chosen, question)
     groups = [labelled.groups(part) for part in (labelled.choosing, labelled.reporting)]
-    on_choosing = marks(chosen, question, thresholds, groups[0], labelled.danger_only)
-    on_reporting = marks(reported, question, thresholds, groups[1], labelled.danger_only)
+    on_choosing = marks(chosen, question, thresholds, groups[0])
+    on_reporting = marks(reported, question, thresholds, groups[1])
     row = {
         "contender": name, "question": question.key, "thresholds": asdict(thresholds) if thresholds else None,
         "cost_when_choosing": on_choosing.cost, **on_reporting.plain(),

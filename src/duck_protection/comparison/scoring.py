@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from duck_protection.learning.choosing import COSTS, Reading, choose_thresholds
+from duck_protection.learning.choosing import Reading, choose_thresholds, costs_of
 from duck_protection.learning.marking import calibration, judged, likeliest, usable
 from duck_protection.question import Question
 from duck_protection.recording.intervals import SEED, Interval, share
@@ -29,10 +29,11 @@ class Marks:
 
     Args:
         accuracy: Likeliest level equals the truth (on danger-only labels: danger told from none).
-        chance_p: Share of shuffled truths on which the same answers do as well, by balanced accuracy.
+        chance_p: From chance().
         calibration_error: Of P(CLEAR): mean distance between what was said and what was so, over ten bins.
         bins: Of P(CLEAR): middle said, share that was CLEAR, frames.
-        cost: A frame's, by learning/choosing.COSTS, as judged (else as likeliest); UNKNOWN costs what STOP costs.
+        cost: A frame's, by learning/choosing.costs_of, as judged (else as likeliest); UNKNOWN costs what STOP costs.
+        stop_recall: On danger-only labels: dangers judged SLOW or STOP.
     """
 
     n: int
@@ -72,45 +73,44 @@ def marks(
     question: Question,
     thresholds: Optional[Thresholds],
     groups: Sequence[int],
-    danger_only: bool = False,
 ) -> Marks:
     """The marks of these readings. groups: the place of each frame, for the intervals."""
     truth = np.array([reading.truth for reading in readings])
-    said = np.array([likeliest(reading, question) for reading in readings])
+    said = meant(readings, question)
     acted = np.array([judged(reading, question, thresholds) for reading in readings])
     places = np.asarray(groups)
     off = [reading.reply.off_mass for reading in readings if math.isfinite(reading.reply.off_mass)] or [1.0]
-    right = (said > Level.CLEAR) == (truth > Level.CLEAR) if danger_only else said == truth
-    right &= said != Level.UNKNOWN
+    seen = (acted == Level.STOP) | ((acted == Level.SLOW) & [reading.danger is True for reading in readings])
     stop, clear = truth == Level.STOP, truth == Level.CLEAR
     error, bins = calibration(readings, question)
     return Marks(
         n=len(readings),
         answered=share([usable(reading) for reading in readings], groups),
-        accuracy=share(right, groups),
+        accuracy=share(said == truth, groups),
         balanced_accuracy=balanced_accuracy(truth, said),
-        chance_p=chance(truth, said),
+        chance_p=chance(truth, said, groups),
         off_mass_p50=float(np.quantile(off, 0.5)),
         off_mass_p95=float(np.quantile(off, 0.95)),
         calibration_error=error,
         bins=bins,
-        cost=float(_costs(truth, acted).mean()),
-        stop_recall=share(acted[stop] == Level.STOP, places[stop]),
+        cost=float(costs(readings, question, thresholds).mean()),
+        stop_recall=share(seen[stop], places[stop]),
         stop_judged_clear=share(acted[stop] == Level.CLEAR, places[stop]),
         false_stops=share(acted[clear] == Level.STOP, places[clear]),
     )
 
 
 def costs(readings: Sequence[Reading], question: Question, thresholds: Optional[Thresholds]) -> np.ndarray:
-    """Each frame's cost as judged, float64, shape (n,)."""
-    acted = np.array([judged(reading, question, thresholds) for reading in readings])
-    return _costs(np.array([reading.truth for reading in readings]), acted)
+    """Each frame's cost as judged, float64, shape (n,). An UNKNOWN stops the robot."""
+    acted = [judged(reading, question, thresholds) or Level.STOP for reading in readings]
+    return np.asarray(costs_of(readings)[np.arange(len(acted)), np.array(acted) - 1], dtype=float)
 
 
-def _costs(truth: np.ndarray, acted: np.ndarray) -> np.ndarray:
-    """An UNKNOWN stops the robot."""
-    stopped: np.ndarray = np.where(acted == Level.UNKNOWN, Level.STOP, acted)
-    return np.asarray(COSTS[truth - 1, stopped - 1], dtype=float)
+def meant(readings: Sequence[Reading], question: Question) -> np.ndarray:
+    """The likeliest levels, int, shape (n,); where labels tell danger from none and no more, a SLOW means STOP."""
+    said = np.array([likeliest(reading, question) for reading in readings])
+    said[(said == Level.SLOW) & [reading.danger is not None for reading in readings]] = Level.STOP
+    return said
 
 
 def balanced_accuracy(truth: np.ndarray, said: np.ndarray) -> float:
@@ -118,9 +118,20 @@ def balanced_accuracy(truth: np.ndarray, said: np.ndarray) -> float:
     return float(np.mean([(said[truth == level] == level).mean() for level in np.unique(truth)]))
 
 
-def chance(truth: np.ndarray, said: np.ndarray, seed: int = SEED) -> float:
-    """How often shuffled truths are met as well as the real ones; 1 for a model that always says the same."""
+def chance(truth: np.ndarray, said: np.ndarray, groups: Sequence[int], seed: int = SEED) -> float:
+    """How often shuffled truths are met as well as the real ones; 1 for a model that always says the same.
+
+    Neighbours are alike, so they stay neighbours: whole places change theirs, and the truths of each turn in a ring.
+    """
     rng = np.random.default_rng(seed)
-    reached = balanced_accuracy(truth, said)
-    shuffled = [balanced_accuracy(rng.permutation(truth), said) for _ in range(SHUFFLES)]
+    places = [np.flatnonzero(np.asarray(groups) == group) for group in np.unique(groups)]
+    said, reached = said[np.concatenate(places)], balanced_accuracy(truth, said)
+    shuffled = [balanced_accuracy(truth[_turned(places, rng)], said) for _ in range(SHUFFLES)]
     return float((1 + np.sum(np.array(shuffled) >= reached - 1e-12)) / (1 + SHUFFLES))
+
+
+def _turned(places: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """All places' sample numbers in a random order of places, each place begun anywhere and joined end to start."""
+    starts = rng.integers([len(place) for place in places])
+    halves = [(places[k][starts[k] :], places[k][: starts[k]]) for k in rng.permutation(len(places))]
+    return np.concatenate([half for both in halves for half in both])

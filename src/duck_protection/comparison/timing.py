@@ -14,9 +14,8 @@ from typing import List, Tuple
 import numpy as np
 
 from duck_protection.comparison.contenders import Contender
-from duck_protection.learning.choosing import Reading
 from duck_protection.question import Question
-from duck_protection.verdict import Level
+from duck_protection.verdict import Reply
 from duck_protection.vlm.base import VlmError
 
 SAY = "Describe the road ahead of the robot in one sentence."
@@ -32,14 +31,13 @@ class Words:
     tokens_per_s: float
 
 
-def verdict(contender: Contender, frame: np.ndarray, truth: Level, question: Question) -> Tuple[float, Reading]:
-    """One verdict's milliseconds (NaN when it failed), and its reading."""
+def verdict(contender: Contender, frame: np.ndarray, question: Question) -> Tuple[float, Reply]:
+    """One verdict's milliseconds (NaN when it failed), and its reply."""
     begun_s = time.monotonic()
     (reply,) = contender.vlm.choose([frame], [question])
     took_ms = 1e3 * (time.monotonic() - begun_s)
-    reading = Reading(reply, truth)
     failed = any(math.isnan(p) for p in reply.probabilities)
-    return (math.nan if failed else took_ms), reading
+    return (math.nan if failed else took_ms), reply
 
 
 def words(contender: Contender, frame: np.ndarray) -> Words:
