@@ -47,8 +47,9 @@ def test_no_stop_of_the_choosing_frames_is_judged_clear(drawn: list[tuple[tuple[
 
 
 def test_thresholds_need_a_stop_to_learn_from() -> None:
-    with pytest.raises(ValueError, match="deserve STOP"):
-        choose_thresholds([reading(0.9, 0.1, 0.0, Level.CLEAR)], QUESTION)
+    for readings in ([], [reading(0.9, 0.1, 0.0, Level.CLEAR)]):
+        with pytest.raises(ValueError, match="deserve STOP"):
+            choose_thresholds(readings, QUESTION)
 
 
 def test_good_readings_are_all_judged_right() -> None:

@@ -20,6 +20,7 @@ from duck_protection.learning.render import (
     MIX,
     MIXED,
     SCENES,
+    main,
     render,
     render_look,
 )
@@ -55,6 +56,33 @@ def test_an_interrupted_run_goes_on_where_it_ended(one_worker: Path, tmp_path: P
     (tmp_path / "labels.jsonl").write_text(torn)
     render(tmp_path, N, seed=5, workers=1, split="heldout")
     assert (tmp_path / "labels.jsonl").read_text() == whole
+
+
+@pytest.mark.parametrize(
+    "changed", [["--seed", "6"], ["--scenes", "even"], ["--town", "ring"], ["--assets", "photos"]], ids=lambda it: it[0]
+)
+def test_a_set_is_not_gone_on_with_as_another_one(
+    one_worker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    changed: List[str],
+) -> None:  # fmt: skip
+    """The looks of a second command were appended to those of the first, and nobody was told."""
+    monkeypatch.setattr("duck_protection.learning.render.assets_named", lambda _: None)  # they need not be here
+    shutil.copytree(one_worker, tmp_path, dirs_exist_ok=True)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
+    command = ["--out", str(tmp_path), "--n", "40", "--workers", "1", "--seed", "5", "--scenes", "hard", *changed]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("render: ") and f"(other {changed[0][2:]})" in error and error.count("\n") == 1
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
+
+
+def test_a_set_from_before_plans_were_kept_may_be_gone_on_with(one_worker: Path, tmp_path: Path) -> None:
+    shutil.copytree(one_worker, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "plan.json").unlink()
+    command = ["--out", str(tmp_path), "--n", str(N), "--workers", "1", "--seed", "5", "--scenes", "hard"]
+    assert main([*command, "--split", "heldout"]) == 0
+    assert labels(tmp_path) == labels(one_worker)
+    assert not (tmp_path / "plan.json").exists()  # what the older frames were made with is not known
 
 
 def test_no_two_frames_are_identical(one_worker: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Iterable
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from tiny import SIZES
 
@@ -24,10 +25,10 @@ from duck_protection.learning.reading import choice_logits, leak_loss
 from duck_protection.learning.shipping import save_model
 from duck_protection.learning.thin import thin_config
 from duck_protection.learning.tokenizer import make_tokenizer
-from duck_protection.learning.train import train
+from duck_protection.learning.train import main, train
 from duck_protection.learning.training import Plan, Training
 from duck_protection.learning.waking import wake
-from duck_protection.question import Choice, Question
+from duck_protection.question import Choice, Question, questions_from
 from duck_protection.verdict import Level
 from duck_protection.vlm.fastvlm import FastVlm
 
@@ -97,6 +98,108 @@ def test_a_training_leaves_a_model_that_the_engine_loads_and_a_curve(data: Path,
     assert sum(reply.probabilities) == pytest.approx(1, abs=1e-5)
     again = train([data], out, work, QUESTION, replace(PLAN, steps=4), resume=True)
     assert again.step == training.step == 4
+
+
+def test_a_training_killed_while_it_ships_its_best_model_ships_it_when_it_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state was written first, and knew the best model as shipped: it never was."""
+    for work in ("whole", "killed"):
+        (tmp_path / work).mkdir()
+    whole = train([data], tmp_path / "expected", tmp_path / "whole", QUESTION, PLAN)
+    assert min(whole.curve, key=lambda row: row["validation_loss"])["step"] == 4
+    ships = []
+
+    def killed_at_the_last(*arguments: Any) -> None:
+        ships.append(arguments)
+        if len(ships) == 2:
+            raise KeyboardInterrupt
+        save_model(*arguments)
+
+    out = tmp_path / "model"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("duck_protection.learning.train.save_model", killed_at_the_last)
+        train([data], out, tmp_path / "killed", QUESTION, PLAN)
+    train([data], out, tmp_path / "killed", QUESTION, PLAN, resume=True)
+    assert (out / "model.safetensors").read_bytes() == (tmp_path / "expected" / "model.safetensors").read_bytes()
+
+
+def test_a_kill_between_the_old_model_and_the_new_one_leaves_both(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old model was deleted before the new one had its place."""
+    training, out = Training([data], QUESTION, PLAN), tmp_path / "model"
+    told = (training.model, training.tokenizer, QUESTION, asdict(PLAN), {"step": 1, "right": 0, "stop_said_clear": 0})
+    save_model(*told, out)
+    rename = Path.replace
+
+    def kill_before(self: Path, target: Path) -> Path:
+        if self.name.endswith(".new"):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", kill_before)
+        save_model(*told, out)
+    assert len([folder for folder in tmp_path.iterdir() if (folder / "README.md").exists()]) == 2
+    save_model(*told, out)
+    save_model(*told, out)
+    assert [folder.name for folder in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_folder_that_holds_no_model_is_never_replaced_and_no_step_is_trained_for_it(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--out models` deleted every model there."""
+    models, work = tmp_path / "models", tmp_path / "work"
+    (models / "duckling").mkdir(parents=True)
+    (models / "duckling" / "config.json").write_text("{}")
+    assert main(["--data", str(data), "--out", str(models), "--work", str(work)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("train: ") and "no model's folder" in error and error.count("\n") == 1
+    assert (models / "duckling" / "config.json").exists() and not list(work.iterdir())
+    training = Training([data], QUESTION, PLAN)
+    (tmp_path / "empty").mkdir()
+    for out in (tmp_path / "empty", tmp_path / "empty"):  # an empty folder may become a model, and a model another one
+        save_model(training.model, training.tokenizer, QUESTION, asdict(PLAN),
+                   {"step": 1, "right": 0, "stop_said_clear": 0}, out)  # fmt: skip
+    with pytest.raises(ValueError, match="no model's folder"):
+        save_model(training.model, training.tokenizer, QUESTION, asdict(PLAN), {}, models)
+
+
+@pytest.mark.parametrize("what", ["seed", "steps", "peak_rate", "question", "data", "start"])
+def test_a_training_is_not_resumed_as_another_one(data: Path, tmp_path: Path, what: str) -> None:
+    """Another seed, other steps or other data went on from the old state as if they were its own."""
+    out, work = tmp_path / "model", tmp_path / "work"
+    work.mkdir()
+    told: dict[str, Any] = {"data": [data], "question": QUESTION, "plan": PLAN, "start": None}
+    changes = {
+        "seed": {"plan": replace(PLAN, seed=2)}, "steps": {"plan": replace(PLAN, steps=6)},
+        "peak_rate": {"plan": replace(PLAN, peak_rate=1e-3)}, "question": {"question": replace(QUESTION, version=2)},
+        "data": {"data": [data, data]}, "start": {"start": out},
+    }  # fmt: skip
+    train(**told, out=out, work=work)
+    train(**{**told, "plan": replace(PLAN, compile_tower=True)}, out=out, work=work, resume=True)  # nothing left to do
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
+    with pytest.raises(ValueError, match=rf"state\.pt is of another run \(other {what}\)"):
+        train(**{**told, **changes[what]}, out=out, work=work, resume=True)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
+
+
+def test_a_state_from_before_plans_were_kept_may_still_be_gone_on_with_and_begun_with(
+    data: Path, tmp_path: Path
+) -> None:
+    first = Training([data], QUESTION, PLAN)
+    losses(first, 2)
+    for work in ("first", "second"):
+        (tmp_path / work).mkdir()
+    torch.save(first.state(), tmp_path / "first" / "state.pt")
+    assert "plan" not in first.state()
+    assert train([data], tmp_path / "out", tmp_path / "first", QUESTION, PLAN, resume=True).curve[0]["step"] == 4
+    stay = replace(PLAN, steps=1, seed=9, peak_rate=0.0, weight_decay=0.0)
+    torch.save(first.state(), tmp_path / "old.pt")
+    begun = train([data], tmp_path / "out", tmp_path / "second", QUESTION, stay, start=tmp_path / "old.pt")
+    assert all(torch.equal(own, old) for own, old in zip(begun.model.parameters(), first.model.parameters()))
 
 
 def test_a_training_reads_a_picture_as_the_engine_does(data: Path, tmp_path: Path) -> None:
@@ -276,6 +379,37 @@ def test_a_frame_near_a_limit_is_known_as_such(along_m: float, offset_m: float, 
 
 def test_a_frame_without_ducks_is_clear() -> None:
     assert soft_targets([{"level": "CLEAR", "ducks": []}], QUESTION, 1).tolist() == [[1, 0, 0]]
+
+
+QUESTIONS = questions_from(yaml.safe_load((Path(__file__).parents[2] / "config" / "questions.yaml").read_text()))
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+def test_a_slow_frame_never_teaches_clear_whatever_words_a_question_has(question: Question) -> None:
+    """Without a word for SLOW such a frame taught nothing, and "No" was counted as its right answer."""
+    frames = [label(along_m) for along_m in (0.2, 0.42, 0.6, 0.8, 1.3)]
+    targets = soft_targets(frames, question, seed=1)
+    assert targets.sum(1) == pytest.approx(1)
+    for frame, target in zip(frames, targets):
+        taught = question.choices[int(target.argmax())].level
+        assert (taught is Level.CLEAR) == (frame["level"] == "CLEAR")
+        assert taught.name == frame["level"] or (frame["level"] == "SLOW" and taught is Level.STOP)
+
+
+def test_words_of_one_level_share_what_it_deserves() -> None:
+    words = (Choice("No", Level.CLEAR), Choice("Halt", Level.STOP), Choice("Never", Level.CLEAR))
+    two = soft_targets([label(0.2), label(1.4)], Question("two", 1, "Is it?", words), 1)
+    assert two.tolist() == [[0, 1, 0], [0.5, 0, 0.5]]
+
+
+def test_a_question_without_a_word_for_slow_can_be_trained(data: Path) -> None:
+    """It ended in a ValueError at the first frame that deserves SLOW."""
+    training = Training([data], QUESTIONS["yes_no"], PLAN)
+    assert losses(training, 1)[0] > 0
+    truths = torch.cat([truth for _, truth in training.batches.validation(20)])
+    frames = load(data)
+    levels = [frames.level(number) for number in frames.validation()]
+    assert Level.SLOW in levels and truths.tolist() == [int(level is not Level.CLEAR) for level in levels]
 
 
 def test_a_mirrored_label_deserves_the_same_level_and_is_the_label_again_when_mirrored_twice() -> None:

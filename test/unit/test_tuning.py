@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +12,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import saved, tiny_model, tiny_tokenizer
+from tiny import poisoned, saved, tiny_model, tiny_tokenizer
 
-from duck_protection.learning import photographs
+from duck_protection.learning import lessons, photographs
 from duck_protection.learning.dataset import load
-from duck_protection.learning.finetune import main, ship
+from duck_protection.learning.finetune import main, ship, start
+from duck_protection.learning.lesson_batches import IGNORED
 from duck_protection.learning.training import Plan
 from duck_protection.learning.tuning import How, Tuning, load_adapters
 from duck_protection.learning.tuning_batches import TuningBatches
 from duck_protection.question import Choice, Question
 from duck_protection.verdict import Level
+from duck_protection.vlm import chatml
 from duck_protection.vlm.checkpoints import Checkpoint, load_checkpoint
 from duck_protection.vlm.fastvlm import FastVlm
 
@@ -86,6 +89,27 @@ def test_the_loss_falls_and_what_is_not_trained_keeps_its_bits(folder: Path, how
         assert changed and all("lora_" in name for name in changed)
     else:
         assert tower and not any(".stem." in name or ".stages.0." in name or ".stages.1." in name for name in tower)
+
+
+def test_adapters_learn_the_same_without_keeping_what_the_text_model_computes(folder: Path) -> None:
+    """All of it was kept for the way back: no room for a larger model beside a useful batch."""
+    kept, losses, weights = [], [], []
+
+    def count(one: torch.Tensor) -> torch.Tensor:
+        kept[-1] += one.numel()
+        return one
+
+    for again in (True, False):
+        _, tuning = tuning_of(folder, How(rank=4))
+        text = tuning.model.model.language_model
+        assert text.training
+        text.train(again)
+        kept.append(0)
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda one: one):
+            losses.append([tuning.advance() for _ in range(3)])
+        weights.append(torch.cat([one.flatten() for one in tuning.state()["trained"].values()]))
+    assert losses[0] == losses[1] and torch.equal(*weights)
+    assert kept[0] < kept[1] / 2
 
 
 def test_a_compiled_tower_teaches_the_same(folder: Path) -> None:
@@ -162,6 +186,43 @@ def test_a_batch_is_half_photographs_half_of_them_dangers_and_none_kept_back(fol
     assert set(names) == {"rendered", "photographs"}
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("beside", [True, False], ids=["beside_rendered", "alone"])
+def test_a_small_batch_has_as_many_dangers_among_its_photographs_or_is_refused(
+    folder: Path, size: int, beside: bool
+) -> None:
+    """With 2 or 3 pictures a batch every photograph of the whole tuning was a safe one; with 1 there was none."""
+    checkpoint = load_checkpoint(str(folder / "model"), "cpu", "float32")
+    rendered, seen = load(folder / "rendered") if beside else None, photographs.taught(folder / "photographs")
+    told = (rendered, seen, QUESTION, checkpoint.tokenizer, checkpoint.side_px, checkpoint.image_tokens, size, 1)
+    if size == 1:
+        with pytest.raises(ValueError, match="at least 2 pictures"):
+            TuningBatches(*told)
+        return
+    batches = TuningBatches(*told)
+    first = size - size // 2 if beside else 0  # photographs come after the rendered frames
+    safe = [bool(row[0] > 0) for step in range(50) for row in batches.at(step).choices[first:]]
+    assert len(safe) >= 50 and sum(safe) <= len(safe) / 2
+
+
+def answers(folder: Path, lora: int) -> List[List[int]]:
+    """The tokens of the free answers of 64 batches, as the command makes them."""
+    args = argparse.Namespace(
+        start_from=str(folder / "model"), device="cpu", data=[folder / "rendered"], batch=4, seed=1, steps=64,
+        peak_rate=1e-3, lora=lora, frozen_stages=2,
+    )  # fmt: skip
+    _, tuning = start(args, QUESTION, None)
+    batches = (tuning.batches.at(step).free.targets for step in range(64))
+    return [row[row != IGNORED].tolist() for targets in batches for row in targets]
+
+
+def test_adapters_are_not_taught_to_refuse(folder: Path) -> None:
+    """The duckling knows nothing else; a FastVLM that answers anything learnt that it was not trained for that."""
+    refusal = chatml.plain_ids(tiny_tokenizer(QUESTION), lessons.NOT_TRAINED)
+    refused = [sum(said[:-1] == refusal for said in answers(folder, lora)) for lora in (0, 4)]
+    assert refused == [64 // 8 * 4, 0]
+
+
 def test_photographs_of_one_kind_alone_are_refused(folder: Path, tmp_path: Path) -> None:
     write(tmp_path / "safe", [drawn(False, np.random.default_rng(1))] * 4, [{"lane_label": "none"}] * 4)
     checkpoint = load_checkpoint(str(folder / "model"), "cpu", "float32")
@@ -184,6 +245,41 @@ def test_the_command_leaves_a_model_that_the_engine_loads(folder: Path, tmp_path
     assert "robots a, c)" in (tmp_path / "out" / "README.md").read_text()
     curve = json.loads((tmp_path / "work" / "curve.json").read_text())["curve"]
     assert curve[-1]["step"] == 4 and {"rendered_right", "photographs_right"} <= set(curve[-1])
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--from", "{made}/other"), ("--data", "{made}/fewer"), ("--seed", "2"), ("--steps", "8"), ("--lora", "4"),
+     ("--frozen-stages", "1"), ("--robots", "a")],
+)  # fmt: skip
+def test_a_tuning_is_not_resumed_as_another_one(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    """out/tuning/state.pt is every tuning's: `--from NEW --resume` shipped the old one under the new name."""
+    rendered = load(folder / "rendered")
+    other = poisoned(tiny_model(tiny_tokenizer(QUESTION)), 1.5)
+    saved(other, tiny_tokenizer(QUESTION), QUESTION, tmp_path / "other")
+    frames = [{**label, "file": str(file)} for file, label in zip(rendered.files, rendered.labels)]
+    (tmp_path / "fewer").mkdir()
+    (tmp_path / "fewer" / "labels.jsonl").write_text("".join(json.dumps(line) + "\n" for line in frames[4:]))
+    assert main(command(folder, tmp_path)) == 0
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
+    capsys.readouterr()
+    assert main([*command(folder, tmp_path), "--resume", option, value.format(made=tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("train: ") and "state.pt is of another run (other " in error and error.count("\n") == 1
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
+    assert main([*command(folder, tmp_path), "--resume"]) == 0
+
+
+def test_a_folder_that_holds_no_model_is_refused_before_anything_is_tuned(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "dear.txt").write_text("mine")
+    assert main(command(folder, tmp_path)) == 1
+    assert "no model's folder" in capsys.readouterr().err
+    assert (tmp_path / "out" / "dear.txt").exists() and not (tmp_path / "work" / "state.pt").exists()
 
 
 def test_cross_validation_holds_out_every_robot_once(folder: Path, tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ class Asked:
         return agrees(self.said, self.wanted)
 
 
+def known(frames: FrameSet) -> bool:
+    """Whether the labels know every duck, as only a rendering does: else nobody knows the right answers."""
+    return all("ducks" in label and "danger" not in label for label in frames.labels)
+
+
 def ask(vlm: Vlm, frames: FrameSet, count: int, seed: int = 20) -> List[Asked]:
     """That many frames of the set, evenly taken, each asked one question, with a progress bar."""
     from tqdm import tqdm

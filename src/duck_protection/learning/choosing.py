@@ -59,9 +59,9 @@ def choose_thresholds(readings: Sequence[Reading], question: Question, forgiven:
         raise ValueError(f"forgiven must be a share, 0 or more and less than 1, is {forgiven}")
     readings = _without_worst(readings, question, forgiven)
     truth = np.array([reading.deserved for reading in readings])
-    costs = costs_of(readings)
     if not (truth == Level.STOP).any():
         raise ValueError("choosing thresholds needs frames, and among them some that deserve STOP")
+    costs = costs_of(readings)
     stop, clear = (_mass(readings, question, level) for level in (Level.STOP, Level.CLEAR))
     pairs = [(stop_at, clear_at) for stop_at in STOP_AT for clear_at in CLEAR_AT]
     stop_at, clear_at = min(pairs, key=lambda pair: (_cost(costs, stop, clear, *pair), pair[0], -pair[1]))

@@ -6,6 +6,7 @@ mere glimpse of a duck would change the level teach nothing and choose nothing.
 """
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from duck_protection.question import Question
 from duck_protection.verdict import Level
 
 VALIDATION_EVERY = 12  # one look in twelve: about 8 % of a training set chooses thresholds and the best moment
+LEVELS = list(Level)[1:]  # those that a frame can deserve: CLEAR, SLOW, STOP
 JITTERS = 24
 WIDTH_PX = 640  # boxes are in pixels of the full-size frame
 ALONG_SPREAD = 0.03  # of the distance: half a picture row at 0.45 m, so a nearer limit is sharper than a far one
@@ -46,6 +48,11 @@ class FrameSet:
     def official(self) -> bool:
         """Whether Duckietown's own files painted some of the pictures: their terms go on to what learns from them."""
         return any(label.get("assets") for label in self.labels)
+
+    @property
+    def digest(self) -> str:
+        """Of the labels in their order: the same for the same frames, wherever they lie."""
+        return hashlib.sha256(json.dumps(self.labels).encode()).hexdigest()[:16]
 
     def level(self, number: int) -> Level:
         """What this frame deserves."""
@@ -141,12 +148,24 @@ def soft_targets(labels: List[Label], question: Question, seed: int) -> np.ndarr
         float32, shape (n, choices), each row summing to 1, in the order of the question's choices.
     """
     rng = np.random.default_rng(seed)
-    levels = [choice.level for choice in question.choices]
-    return np.stack([_soft_target(label, levels, rng) for label in labels]).astype(np.float32)
+    return (np.stack([_soft_target(label, rng) for label in labels]) @ deserved(question)).astype(np.float32)
 
 
-def _soft_target(label: Label, levels: List[Level], rng: np.random.Generator) -> np.ndarray:
-    hard = np.array([float(level is Level[label["level"]]) for level in levels])
+def deserved(question: Question) -> np.ndarray:
+    """How much of each level (row: CLEAR, SLOW, STOP) each of the question's choices (column) deserves: words of one
+    level share it, and where none says SLOW, that is for those that say STOP.
+
+    Returns:
+        float64, shape (3, choices), each row summing to 1.
+    """
+    said = [choice.level for choice in question.choices]
+    heard = [level if level in said else Level.STOP for level in LEVELS]
+    return np.array([[float(one is level) / said.count(level) for one in said] for level in heard])
+
+
+def _soft_target(label: Label, rng: np.random.Generator) -> np.ndarray:
+    """float64, shape (3,): the shares of CLEAR, SLOW and STOP."""
+    hard = np.array([float(level is Level[label["level"]]) for level in LEVELS])
     ducks = np.array([(duck["along_m"], duck["offset_m"]) for duck in label["ducks"]]).reshape(-1, 2)
     ducks = ducks[(ducks[:, 0] < 1.3) & (np.abs(ducks[:, 1]) < 0.3)]  # others cannot change the level
     if not len(ducks):
@@ -154,5 +173,5 @@ def _soft_target(label: Label, levels: List[Level], rng: np.random.Generator) ->
     doubt = rng.normal(size=(JITTERS, len(ducks), 2)) * np.array([1.0, OFFSET_SPREAD_M])
     doubt[..., 0] *= ALONG_SPREAD * np.maximum(ducks[:, 0], 0.1)
     said = [true_level(ducks + shift) for shift in doubt]
-    soft = np.array([float(np.mean([level is one for one in said])) for level in levels])
+    soft = np.array([float(np.mean([level is one for one in said])) for level in LEVELS])
     return (hard + 3 * soft) / 4  # the label itself stays among the votes

@@ -7,8 +7,8 @@ DATA is a folder of ./run data, or of photographs with labels.jsonl (FOLDER:SPLI
 is the level right, how often is a STOP taken for CLEAR, where and in which light, how far can its probabilities be
 believed, what does it answer in words? Thresholds are chosen on --validation (what training kept back there) and
 --unseen (all of it) alone; without either the record in config/thresholds.yaml is used; without one, every second
-look of the first DATA chooses and is not reported. Writes one page, out/evaluation.html, whose worst mistakes are to
-be looked at.
+look of the first DATA chooses and is not reported. A set that is named to report and to choose is refused. Writes one
+page, out/evaluation.html, whose worst mistakes are to be looked at.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import List, Optional, Sequence, Tuple
 
 import yaml
 
-from duck_protection.learning import asking, card, evaluation, evaluation_page, records, sources
+from duck_protection.learning import asking, card, evaluation, evaluation_page, records
 from duck_protection.learning.evaluation import Chosen, Data
 from duck_protection.question import Question, questions_from
 from duck_protection.recording.results import envelope, write_json
@@ -47,11 +47,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def run(vlm: Vlm, question: Question, args: argparse.Namespace, command: str) -> None:
-    """Measure, print, and write what is asked for."""
+    """Measure, print, and write what is asked for.
+
+    Raises:
+        ValueError: A set is named to be reported and to choose on, or has nothing to choose on.
+    """
+    evaluation.check_apart(args.data, [*args.validation, *args.unseen])
     reported = [Data.open(named) for named in args.data]
     chosen, reported = _thresholds(vlm, question, args, reported)
     sets = [evaluation.measure(vlm, data, question, chosen.thresholds) for data in reported]
-    spoken = next((data for data in reported if sources.kind(data.frames) == "rendered"), None)
+    spoken = next((data for data in reported if asking.known(data.frames)), None)
     asked = asking.ask(vlm, spoken.frames, args.answers) if spoken is not None and args.answers else []
     found = envelope("evaluation/1", command=command, **evaluation.summary(vlm, question, chosen, sets, asked))
     print(evaluation_page.table(found))

@@ -8,14 +8,14 @@ from __future__ import annotations
 import datetime
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from duck_protection.frames import decode
 from duck_protection.learning import asking, breakdown, records, sources
 from duck_protection.learning.choosing import Reading, choose_thresholds, costs_of
-from duck_protection.learning.dataset import FrameSet
+from duck_protection.learning.dataset import VALIDATION_EVERY, FrameSet
 from duck_protection.learning.marking import judged, mass
 from duck_protection.learning.scores import Score, score
 from duck_protection.question import Question
@@ -41,11 +41,14 @@ class Data:
         """All scored frames, or those that a training on this set kept back.
 
         Raises:
-            FileNotFoundError, ValueError: As sources.open_data().
+            FileNotFoundError, ValueError: As sources.open_data(); or nothing was kept back.
         """
         folder, split = sources.folder_and_split(named)
         frames = sources.open_data(folder, split, taught=kept_back)
         numbers = frames.validation() if kept_back else np.arange(len(frames.files))
+        if not len(numbers):
+            raise ValueError(f"a training on {named} keeps back nothing (it would be one look in {VALIDATION_EVERY}): "
+                             "name a larger set, or one that training never saw with --unseen")  # fmt: skip
         shown = folder.resolve().name + (f":{split}" if split else "")
         return cls(shown, frames, numbers.tolist())
 
@@ -53,6 +56,24 @@ class Data:
         """Every second look to choose on, the others to report."""
         odd = self.frames.looks % 2 == 1
         return [Data(self.name, self.frames, np.flatnonzero(part).tolist()) for part in (odd, ~odd)]
+
+
+def check_apart(reported: Sequence[str], chosen_on: Sequence[str]) -> None:
+    """No set, as it was named, is reported and chosen on.
+
+    Raises:
+        ValueError: One is, whole or in part.
+    """
+    others = {_place(named) for named in chosen_on}
+    for named in reported:
+        folder, split = _place(named)
+        if any(folder == other and (split == part or not split or not part) for other, part in others):
+            raise ValueError(f"{named} is to be reported, and thresholds are to be chosen on it: name other frames")
+
+
+def _place(named: str) -> Tuple[Path, str]:
+    folder, split = sources.folder_and_split(named)
+    return folder.resolve(), split
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 import yaml
 
-from duck_protection.learning import card, photographs
+from duck_protection.learning import card, lessons, photographs
 from duck_protection.learning.dataset import FrameSet, load
-from duck_protection.learning.shipping import OFFICIAL_TERMS, save_model, save_state
+from duck_protection.learning.plans import check_same
+from duck_protection.learning.shipping import OFFICIAL_TERMS, check_place, save_model, save_state
 from duck_protection.learning.sources import folder_and_split
 from duck_protection.learning.training import Plan
 from duck_protection.learning.tuning import How, Tuning
@@ -63,12 +64,18 @@ PHOTO_TERMS = """trained on photographs besides, whose terms hold too. Duckietow
 
 
 def tune(tuning: Tuning, work: Path, resume: bool = False) -> Tuning:
-    """Tune to the plan's end, with a progress bar; state and curve are in work."""
+    """Tune to the plan's end, with a progress bar; state and curve are in work.
+
+    Raises:
+        ValueError: The state to go on from is of another tuning.
+    """
     from tqdm import tqdm
 
-    state_file, began, losses = work / "state.pt", time.monotonic(), []
+    state_file, began, losses, told = work / "state.pt", time.monotonic(), [], tuning.told()
     if resume and state_file.exists():
-        tuning.restore(torch.load(state_file, weights_only=True))
+        state = torch.load(state_file, weights_only=True)
+        check_same(state.get("plan", {}), told, state_file)
+        tuning.restore(state)
     with tqdm(total=tuning.plan.steps, initial=tuning.step, unit="step", mininterval=10, smoothing=0.02) as bar:
         while tuning.step < tuning.plan.steps:
             losses.append(tuning.advance())
@@ -78,7 +85,7 @@ def tune(tuning: Tuning, work: Path, resume: bool = False) -> Tuning:
                 row = {"step": tuning.step, "loss": sum(losses) / len(losses), **tuning.check()}
                 tuning.curve.append({**row, "minutes": (time.monotonic() - began) / 60})
                 losses = []
-                save_state(tuning.state(), state_file)
+                save_state({**tuning.state(), "plan": told}, state_file)
                 write_json(work / "curve.json", {"curve": tuning.curve})
                 bar.write(json.dumps({key: round(value, 4) for key, value in tuning.curve[-1].items()}))
     return tuning
@@ -118,7 +125,8 @@ def start(args: argparse.Namespace, question: Question, seen: Optional[FrameSet]
     checkpoint = load_checkpoint(args.start_from, args.device, "float32" if whole else "auto")
     rendered = load(*args.data) if args.data else None
     batches = TuningBatches(rendered, seen, question, checkpoint.tokenizer, checkpoint.side_px,
-                            checkpoint.image_tokens, args.batch, args.seed)  # fmt: skip
+                            checkpoint.image_tokens, args.batch, args.seed,
+                            lessons.TURNS if whole else lessons.ANSWERED)  # fmt: skip
     worth_it = args.steps >= COMPILED_FROM and checkpoint.model.device.type == "cpu" and shutil.which("g++") is not None
     plan = Plan(args.steps, args.seed, args.batch, args.peak_rate, warm_up=max(1, args.steps // 20), weight_decay=0.01,
                 check_every=max(1, args.steps // 4), check_frames=160, compile_tower=worth_it)  # fmt: skip
@@ -137,6 +145,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
             cross_validate(args, question)
             return 0
+        check_place(args.out)
         seen = photographs.taught(*folder_and_split(args.photographs), args.robots) if args.photographs else None
         checkpoint, tuning = start(args, question, seen)
         tune(tuning, args.work, args.resume)

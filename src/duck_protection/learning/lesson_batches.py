@@ -15,9 +15,11 @@ from torch import Tensor
 
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
-from duck_protection.learning.dataset import FrameSet, mirrored, picture, soft_targets
+from duck_protection.learning.dataset import FrameSet, deserved, mirrored, picture, soft_targets
+from duck_protection.learning.plans import Told, told
 from duck_protection.learning.tutor import Lessons, lessons_of
 from duck_protection.question import Question
+from duck_protection.verdict import Level
 from duck_protection.vlm import chatml
 
 MIRRORED = 0.5  # share of the training pictures that are turned: a town that drives on the left
@@ -69,6 +71,10 @@ class Batches:
         self._road, self._image_at = chatml.ids(tokenizer, question.prompt, image_tokens)
         self._image_tokens = image_tokens
 
+    def told(self) -> Told:
+        """What they are made of."""
+        return {"question": told(self._question), "data": self._frames.digest}
+
     def at(self, step: int) -> Batch:
         """The batch of this step."""
         chosen = self._chosen(step)
@@ -100,8 +106,8 @@ class Batches:
         return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
     def _truth(self, chosen: np.ndarray) -> Tensor:
-        levels = [choice.level for choice in self._question.choices]
-        return torch.tensor([levels.index(self._frames.level(number)) for number in chosen])
+        first = deserved(self._question).argmax(1)
+        return torch.tensor([int(first[self._frames.level(number) - Level.CLEAR]) for number in chosen])
 
     def _said(self, topic: str, number: int) -> List[int]:
         """The tokens of the right answer to a free question, with the end."""

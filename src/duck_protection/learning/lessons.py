@@ -24,6 +24,7 @@ PROMPTS: Mapping[str, Tuple[str, ...]] = {
 }
 TOPICS = (*PROMPTS, "other")
 TURNS = ("count", "ahead", "distance", "count", "lane", "ahead", "count", "other")  # what is hard is taught oftener
+ANSWERED = tuple(topic for topic in TURNS if topic != "other")  # for models that can answer other questions too
 NOT_TRAINED = "I was not trained for that."
 MOST_COUNTED = 9
 FARTHEST_M = 1.5

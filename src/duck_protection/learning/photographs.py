@@ -24,7 +24,7 @@ DUCK = "Duckie"
 DANGER = {"own_lane": True, "off_road": False, "none": False}
 NO_LANE = Corridor(half_width_m=-1.0)  # no duck is in the lane, it may be beside it
 ASIDE = ("clear_road",)  # roads on which ducks were only ever put beside
-BLOCK = 10  # neighbouring photographs, which are never parted between training and validation
+BLOCK = 10  # neighbours that stay together, all in training or all kept back; its first and last have others outside
 
 
 def read_lines(folder: Path) -> List[Line]:

@@ -10,24 +10,28 @@ yellow things that are no ducks on the road), and even (plain, the nearest duck 
 does); mixed has looks of all of them: what a training wants.
 Writes frames/NNNNNN.jpg (640x480) and labels.jsonl (one line a frame).
 A frame depends on the seed and its number alone, whatever the number of workers; an interrupted run goes on where
-labels.jsonl ends. Promise: a label's level is corridor.true_level over the ducks that count: at least 12 visible
-pixels, and a tenth of the whole duck. Those of which less is seen stand under "glimpses" (docs/architecture.md).
+labels.jsonl ends, and another one is refused there (plan.json). Promise: a label's level is corridor.true_level over
+the ducks that count: at least 12 visible pixels, and a tenth of the whole duck. Those of which less is seen stand
+under "glimpses" (docs/architecture.md).
 """
 from __future__ import annotations
 
 import argparse
 import json
 import math
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from duck_protection.corridor import along_path, true_level
 from duck_protection.learning import placing
 from duck_protection.learning.placing import Crowding, Placement, choose_placement
+from duck_protection.learning.plans import check_same
+from duck_protection.recording.results import write_json
 from duck_protection.simulation.camera import CAMERA_AHEAD_M, COUNTED_PX, Eye, Lens, Mount, SeenDuck
 from duck_protection.simulation.crossings import random_crossings
 from duck_protection.simulation.look import Look, random_look
@@ -189,15 +193,33 @@ def _done_looks(labels: Path) -> int:
     return looks
 
 
+def _keep_plan(out: Path, plan: Dict[str, Any]) -> None:
+    """What the set is begun with; sets that were begun before this was kept have none.
+
+    Raises:
+        ValueError: It was begun with something else.
+    """
+    file = out / "plan.json"
+    if file.exists():
+        check_same(json.loads(file.read_text()), plan, out)
+    elif not (out / "labels.jsonl").exists():
+        write_json(file, plan)
+
+
 def render(
     out: Path, n: int, seed: int, workers: int, split: str, scenes: str = "hard", town: str = "", assets: str = ""
 ) -> None:
-    """Render the data set, or the rest of it, with a progress bar; town and assets as in render_look()."""
+    """Render the data set, or the rest of it, with a progress bar; town and assets as in render_look().
+
+    Raises:
+        ValueError: No such town or assets, or another set was begun there; nothing has been written.
+    """
     from tqdm import tqdm
 
     if town:
         town_named(town)  # tells of a wrong name before anything is written
     assets_named(assets)
+    _keep_plan(out, {"seed": seed, "scenes": scenes, "town": town, "assets": assets})
     (out / "frames").mkdir(parents=True, exist_ok=True)
     first = _done_looks(out / "labels.jsonl")
     looks = range(first, -(-n // LOOK_FRAMES))
@@ -220,8 +242,8 @@ def add_town(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--assets", default="", choices=("", *PAINTS), help="Duckietown's own tiles, ducks, furniture")
 
 
-def main() -> None:
-    """Command line."""
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Command line; the exit status."""
     parser = argparse.ArgumentParser(description="Render training frames of simulated towns.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--n", type=int, default=14000, help="frames in the whole data set")
@@ -230,10 +252,15 @@ def main() -> None:
     parser.add_argument("--split", help="written into each label (default: the folder's name)")
     parser.add_argument("--scenes", choices=[*sorted(SCENES), MIXED], default="plain")
     add_town(parser)
-    args = parser.parse_args()
-    render(args.out, args.n, args.seed, args.workers, args.split or args.out.resolve().name, args.scenes,
-           args.town, args.assets)
+    args = parser.parse_args(argv)
+    try:
+        render(args.out, args.n, args.seed, args.workers, args.split or args.out.resolve().name, args.scenes,
+               args.town, args.assets)
+    except (OSError, ValueError) as err:
+        print(f"render: {err}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

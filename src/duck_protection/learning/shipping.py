@@ -2,7 +2,7 @@
 
 The folder has transformers' native FastVlm layout: config.json, model.safetensors, tokenizer.json,
 preprocessor_config.json, generation_config.json, and a README.md that says what the model is. Promise: a folder or
-file is replaced whole or not at all, and no pickle is written into a model's folder.
+file is replaced whole or not at all, only a model's folder is replaced, and no pickle is written into one.
 """
 from __future__ import annotations
 
@@ -47,18 +47,33 @@ the Duckietown Software Terms of Use, which hold for this model too: personal, c
 acknowledgement, **no commercial use**."""
 
 
+def check_place(out: Path) -> None:
+    """A model may be written here.
+
+    Raises:
+        ValueError: Something else is there, which would be lost.
+    """
+    full = any(out.iterdir()) if out.is_dir() else out.exists()
+    if full and not (out / "config.json").is_file():
+        raise ValueError(f"{out} is there and is no model's folder (it has no config.json): name another one")
+
+
 def save_model(
     model: FastVlmForConditionalGeneration, tokenizer: Tokenizer, question: Question, plan: Dict[str, Any],
     measured: Dict[str, float], out: Path, card: str = "",
 ) -> None:
-    """The model as a folder, in the place of whatever was there.
+    """The model as a folder, in the place of the model that was there.
 
     Args:
         plan: As asdict(Plan) has it; with "official" when Duckietown's own files painted some frames, and with
             "begun_with", the name of the model whose weights were the first ones.
         card: Its README.md; without one, that of a model trained from scratch.
+
+    Raises:
+        ValueError: As check_place().
     """
-    fresh = out.with_name(f".{out.name}.new")
+    check_place(out)
+    fresh, aside = (out.with_name(f".{out.name}.{name}") for name in ("new", "old"))
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()  # the input embedding's own numbers
@@ -73,8 +88,10 @@ def save_model(
     tokenizer.save(str(fresh / "tokenizer.json"))
     (fresh / "README.md").write_text(card or _card(model, question, plan, measured, out.name))
     if out.exists():
-        shutil.rmtree(out)
+        shutil.rmtree(aside, ignore_errors=True)
+        out.replace(aside)
     fresh.replace(out)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def save_state(state: Dict[str, Any], file: Path) -> None:

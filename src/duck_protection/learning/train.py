@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +27,8 @@ import yaml
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from duck_protection.learning.shipping import save_model, save_state
+from duck_protection.learning.plans import Told, check_same
+from duck_protection.learning.shipping import check_place, save_model, save_state
 from duck_protection.learning.training import Plan, Training
 from duck_protection.question import Question, questions_from
 
@@ -46,16 +48,23 @@ def train(
 
     Args:
         start: Another training's state.pt, or a model's folder, whose weights are the first ones here.
+
+    Raises:
+        ValueError: out is there and is no model's folder, or the state to go on from is of another training; nothing
+            has been written.
     """
     from tqdm import tqdm
 
+    check_place(out)
     state_file = work / "state.pt"
     resumes = resume and state_file.exists()
     first = _first(start) if start is not None and not resumes else None
     training = Training(data, question, plan, first, device)
+    told = {**training.told(), "start": "" if start is None else str(start.resolve())}
     if resumes:
-        training.restore(torch.load(state_file, map_location="cpu", weights_only=True))
-    begun_with = start.resolve().name if start is not None and start.is_dir() else ""
+        state = torch.load(state_file, map_location="cpu", weights_only=True)
+        check_same(state.get("plan", {}), told, state_file)
+        training.restore(state)
     began, losses = time.monotonic(), []
     with tqdm(total=plan.steps, initial=training.step, unit="step", mininterval=10, smoothing=0.02) as bar:
         while training.step < plan.steps:
@@ -66,7 +75,7 @@ def train(
                 row = {"step": training.step, "loss": sum(losses) / len(losses), **training.check()}
                 row["minutes"] = (time.monotonic() - began) / 60
                 losses = []
-                _keep(training, row, out, work, begun_with)
+                _keep(training, row, out, work, told)
                 bar.write(json.dumps({key: round(value, 4) for key, value in row.items()}))
     return training
 
@@ -80,15 +89,17 @@ def _first(start: Path) -> Dict[str, Any]:
     return {"model": load_file(start / "model.safetensors"), "tokenizer": tokenizer.to_str()}
 
 
-def _keep(training: Training, row: Dict[str, float], out: Path, work: Path, begun_with: str) -> None:
-    """Remember what was measured; save the model when it is the best so far."""
+def _keep(training: Training, row: Dict[str, float], out: Path, work: Path, told: Told) -> None:
+    """Remember what was measured; save the model when it is the best so far, before the state that knows of it."""
     training.curve.append(row)
-    save_state(training.state(), work / "state.pt")
-    (work / "curve.json").write_text(json.dumps(training.curve, indent=1))
-    _draw(training.curve, work / "curve.png")
     if row["validation_loss"] <= min(one["validation_loss"] for one in training.curve):
+        start = Path(told["start"])  # of no start, "" has no name
+        begun_with = start.name if start.is_dir() else ""
         plan = {**asdict(training.plan), "official": training.batches.official, "begun_with": begun_with}
         save_model(training.shipped(), training.tokenizer, training.question, plan, row, out)
+    save_state({**training.state(), "plan": told}, work / "state.pt")
+    (work / "curve.json").write_text(json.dumps(training.curve, indent=1))
+    _draw(training.curve, work / "curve.png")
 
 
 def _draw(curve: List[Dict[str, float]], file: Path) -> None:
@@ -110,8 +121,8 @@ def _draw(curve: List[Dict[str, float]], file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def main() -> None:
-    """Command line."""
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Command line; the exit status."""
     parser = argparse.ArgumentParser(description="Train the duckling.")
     parser.add_argument("--data", type=Path, nargs="+", default=[Path("data/train")], help="made by learning.render")
     parser.add_argument("--out", type=Path, default=Path("models/duckling"), help="folder of the model")
@@ -126,15 +137,20 @@ def main() -> None:
     start = "state.pt of another training, or a model's folder, to begin with its weights"
     parser.add_argument("--start", type=Path, help=start)
     parser.add_argument("--resume", action="store_true", help="go on where <work>/state.pt ends")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
-    question = questions_from(yaml.safe_load(args.questions.read_text()))[args.question]
     can_compile = shutil.which("g++") is not None
     plan = Plan(args.steps, args.seed, peak_rate=args.peak_rate, compile_tower=can_compile)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
-    train(args.data, args.out, args.work, question, plan, resume=args.resume, start=args.start, device=device)
+    try:
+        question = questions_from(yaml.safe_load(args.questions.read_text()))[args.question]
+        train(args.data, args.out, args.work, question, plan, resume=args.resume, start=args.start, device=device)
+    except (OSError, ValueError) as err:
+        print(f"train: {err}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,7 @@ import copy
 import math
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -22,6 +22,7 @@ from transformers.models.fast_vlm.modeling_fast_vlm import FastVlmForConditional
 from duck_protection.learning import lessons
 from duck_protection.learning.dataset import load
 from duck_protection.learning.lesson_batches import IGNORED, Batch, Batches
+from duck_protection.learning.plans import Told
 from duck_protection.learning.reading import choice_logits, hidden_states, leak_loss, soft_loss
 from duck_protection.learning.thin import DUCKLING, Sizes, thin_config
 from duck_protection.learning.tokenizer import make_tokenizer
@@ -51,6 +52,10 @@ class Plan:
     check_frames: int = 480
     sizes: Sizes = DUCKLING
     compile_tower: bool = True
+
+    def told(self) -> Told:
+        """What a later process must have too to go on; compiling is its own affair."""
+        return {key: value for key, value in asdict(self).items() if key != "compile_tower"}
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: a linear start, then half a cosine down to a hundredth."""
@@ -167,6 +172,10 @@ class Training:
 
     def _index(self, level: str) -> int:
         return [choice.level.name for choice in self.question.choices].index(level)
+
+    def told(self) -> Told:
+        """What it was begun with, but for the first weights."""
+        return {**self.plan.told(), **self.batches.told()}
 
     def state(self) -> Dict[str, Any]:
         """Everything that --resume needs; tensors and plain values only."""

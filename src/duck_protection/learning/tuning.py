@@ -7,7 +7,7 @@ state alone; weights that are not trained keep their bits.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from duck_protection.learning.lesson_batches import IGNORED
+from duck_protection.learning.plans import Told
 from duck_protection.learning.reading import hidden_states, soft_loss
 from duck_protection.learning.training import FREE_WEIGHT, Plan
 from duck_protection.learning.tuning_batches import Asked, TuningBatches
@@ -40,6 +41,7 @@ class Tuning:
     def __init__(self, checkpoint: Checkpoint, batches: TuningBatches, plan: Plan, how: How) -> None:
         self.plan, self.how, self.batches, self.step = plan, how, batches, 0
         self.curve: List[Dict[str, float]] = []
+        self._revision = checkpoint.revision
         self.model, self._adapters = checkpoint.model, None
         self._device = self.model.device
         self._see = torch.compile(see, dynamic=False) if plan.compile_tower else see
@@ -88,6 +90,10 @@ class Tuning:
         return {
             key: value / sums[f"{key.split('_')[0]}_n"] for key, value in sums.items() if not key.endswith("_n")
         }
+
+    def told(self) -> Told:
+        """What it was begun with."""
+        return {"model": self._revision, **self.plan.told(), **asdict(self.how), **self.batches.told()}
 
     def state(self) -> Dict[str, Any]:
         """Everything that --resume needs; tensors and plain values only."""
@@ -156,9 +162,13 @@ def _freeze(model: Any, stages: int) -> None:
 
 
 def _adapted(model: Any, rank: int) -> Optional[Any]:
-    """The model in peft's wrapping: its text model's projections have adapters, and nothing else is trained."""
+    """The model in peft's wrapping: its text model's projections have adapters, and nothing else is trained. The text
+    model keeps the inputs of its layers alone and computes the rest again on the way back: time for memory."""
     from peft import LoraConfig, get_peft_model
 
     with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 by an old name
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=ADAPTED))
+        adapted = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=ADAPTED))
+    model.model.language_model.activation_checkpointing_enable()
+    model.model.language_model.train()  # only there it does; Qwen2 has no dropout
+    return adapted

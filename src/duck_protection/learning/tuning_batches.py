@@ -1,8 +1,8 @@
 """Batches for a model that can see already: photographs beside rendered frames, at the model's own picture size.
 
-Half of a batch are photographs (where there are any), half of those dangers; rendered frames are also asked one free
-question, so that what was learnt is kept. Promise: a batch depends on the seed and the step alone, no frame that is
-kept back for validation is in it, and pictures are read from their files as the engine reads them.
+Half of a batch are photographs (where there are any), at least half of those dangers; rendered frames are also asked
+one free question, so that what was learnt is kept. Promise: a batch depends on the seed and the step alone, no frame
+that is kept back for validation is in it, and pictures are read from their files as the engine reads them.
 """
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from torch import Tensor
 
 from duck_protection.learning import lessons
 from duck_protection.learning.augment import augment, to_square
-from duck_protection.learning.dataset import FrameSet, picture, soft_targets
+from duck_protection.learning.dataset import FrameSet, deserved, picture, soft_targets
 from duck_protection.learning.lesson_batches import IGNORED
+from duck_protection.learning.plans import Told, told
 from duck_protection.question import Question
 from duck_protection.verdict import Level
 from duck_protection.vlm import chatml
@@ -58,14 +59,16 @@ class TuningBatches:
     """The batches of one tuning.
 
     Raises:
-        ValueError: There are photographs, but no danger among them, or nothing else.
+        ValueError: There are photographs, but no danger among them, or nothing else, or no room in a batch.
     """
 
     def __init__(
         self, rendered: Optional[FrameSet], photographs: Optional[FrameSet], question: Question, tokenizer: Tokenizer,
-        side_px: int, image_tokens: int, size: int, seed: int,
+        side_px: int, image_tokens: int, size: int, seed: int, turns: Sequence[str] = lessons.TURNS,
     ) -> None:  # fmt: skip
-        self._question, self._tokenizer, self._seed = question, tokenizer, seed
+        if photographs is not None and size < 2:
+            raise ValueError(f"a batch with photographs needs at least 2 pictures, has {size}")
+        self._question, self._tokenizer, self._seed, self._turns = question, tokenizer, seed, turns
         self._side_px, self._image_tokens = side_px, image_tokens
         self._end = chatml.special_id(tokenizer, chatml.END)
         self.word_ids = [chatml.plain_ids(tokenizer, word)[0] for word in question.words]
@@ -76,6 +79,11 @@ class TuningBatches:
         self._choices = [_targets(frames, question, seed) for frames in self._sets]
         self._pools = _pools(photographs)
 
+    def told(self) -> Told:
+        """What they are made of."""
+        rendered, photographs = ("" if frames is None else frames.digest for frames in self._sets)
+        return {"question": told(self._question), "data": rendered, "photographs": photographs}
+
     def at(self, step: int) -> TuningBatch:
         """The batch of this step."""
         rng = np.random.default_rng([self._seed, step])
@@ -84,7 +92,8 @@ class TuningBatches:
         pixels = augment(self._pixels(chosen), generator)
         turned = torch.rand(len(pixels), generator=generator) < MIRRORED
         pixels = to_square(torch.where(turned.reshape(-1, 1, 1, 1), pixels.flip(-1), pixels))
-        free = self._free(pixels[: len(chosen[0])], chosen[0], *lessons.draw(step, rng)) if chosen[0] else None
+        topic, prompt = lessons.draw(step, rng, self._turns)
+        free = self._free(pixels[: len(chosen[0])], chosen[0], topic, prompt) if chosen[0] else None
         return TuningBatch(self._driving(pixels), free, self._wanted(chosen))
 
     def validation(self, most: int, size: int = 16) -> List[Tuple[str, Asked, Tensor]]:
@@ -107,7 +116,7 @@ class TuningBatches:
         if not self._photographs:
             return []
         half = self._photographs // 2
-        counts = (self._photographs - half, half)
+        counts = (half, self._photographs - half)
         return [int(n) for pool, count in zip(self._pools, counts) for n in rng.choice(pool, count)]
 
     def _pixels(self, chosen: Sequence[Sequence[int]]) -> Tensor:
@@ -144,8 +153,7 @@ def _targets(frames: Optional[FrameSet], question: Question, seed: int) -> np.nd
         return np.zeros((0, len(question.choices)), np.float32)
     if "shares" not in frames.labels[0]:
         return soft_targets(frames.labels, question, seed)
-    columns = [choice.level - Level.CLEAR for choice in question.choices]
-    return np.array([label["shares"] for label in frames.labels], dtype=np.float32)[:, columns]
+    return (np.array([label["shares"] for label in frames.labels]) @ deserved(question)).astype(np.float32)
 
 
 def _pools(photographs: Optional[FrameSet]) -> Tuple[np.ndarray, np.ndarray]:
