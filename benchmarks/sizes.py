@@ -169,6 +169,8 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of ./run data")
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "duckling", help="whose weights are the first")
+    names = "coarser picture, as it is, finer picture, deeper tower"
+    parser.add_argument("--sizes", default=names, help="which of them, with commas between (%(default)s)")
     parser.add_argument("--steps", type=int, default=800, help="of 16 frames, for each size")
     parser.add_argument("--peak-rate", type=float, default=1e-3)
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "sizes")
@@ -177,7 +179,11 @@ def main(arguments: Optional[List[str]] = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(2)
     question = questions_from(yaml.safe_load((ROOT / "config" / "questions.yaml").read_text()))["road"]
-    rows = [learn(name, sizes, options, question) for name, sizes in sizes_of(base_of(options.model)).items()]
+    known = sizes_of(base_of(options.model))
+    chosen = [name.strip() for name in options.sizes.split(",")]
+    if not set(chosen) <= set(known):
+        parser.error(f"--sizes must be among {', '.join(known)}")
+    rows = [learn(name, known[name], options, question) for name in chosen]
     for row, took in zip(rows, verdict_ms([Path(row["folder"]) for row in rows], options.data, question)):
         row["verdict_ms_p50"] = took
     result = envelope("duckling-sizes/1", steps=options.steps, model=options.model.name, sizes=rows)

@@ -22,7 +22,7 @@ from server_kit import KEY, PROMPT, Client, jpeg_bytes, serving
 from duck_protection.frames import decode
 from duck_protection.question import Question
 from duck_protection.vlm.base import AnswerError, BusyError, ChoiceError, LateError, LoadError, NotReadyError, VlmError
-from duck_protection.vlm.openai_words import delta, first_token, identity_in, read_choices
+from duck_protection.vlm.openai_words import delta, ended, first_token, identity_in, read_choices
 from duck_protection.vlm.remote import RemoteSettings, RemoteVlm
 
 FRAME = decode(jpeg_bytes())
@@ -185,7 +185,8 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dicti
 
 @given(JSON)
 def test_any_json_is_read_or_refused(content: Any) -> None:
-    for read in (first_token, delta, lambda c: identity_in(c, ""), lambda c: identity_in(c, "x")):
+    chunk = lambda c: (delta(c), ended(c))  # noqa: E731
+    for read in (first_token, chunk, lambda c: identity_in(c, ""), lambda c: identity_in(c, "x")):
         try:
             read({"choices": content, "data": content, **(content if isinstance(content, dict) else {})})
         except VlmError:
@@ -271,7 +272,16 @@ def late_cases() -> Dict[str, Callable[[Stub], Callable[[Any], None]]]:
 
         return answer
 
-    return {"silent": silent, "trickling": trickling, "slow_head": slow_head}
+    def trickling_to_the_end(stub: Stub) -> Callable[[Any], None]:
+        def answer(handler: Any) -> None:
+            handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+            while not stub.release.wait(0.02):
+                handler.wfile.write(b" ")
+
+        return answer
+
+    cases = (silent, trickling, slow_head, trickling_to_the_end)
+    return {case.__name__: case for case in cases}
 
 
 @pytest.mark.parametrize("name", list(late_cases()))
@@ -366,6 +376,32 @@ def test_a_free_answer_streams_and_an_error_in_it_is_an_error(stub: Stub) -> Non
         stub.chats = [saying({"error": {"message": "no"}}, 400)]
         with pytest.raises(AnswerError):
             list(vlm.generate(FRAME, "?", 9))
+
+
+A_DUCK = b'data: {"choices": [{"delta": {"content": "a duck"}}]}\n\n'
+
+
+@pytest.mark.parametrize("rest", [
+    b"", b": ping\n\n", b'error: {"code": 500, "message": "died"}\n\ndata: [DONE]\n\n',
+    b'data: {"choices": [{"delta": {"content": " in"}, "finish_reason": null}]}\n\n',
+])  # fmt: skip
+def test_an_answer_that_breaks_off_is_an_error(stub: Stub, rest: bytes) -> None:
+    with remote(stub.url) as vlm:
+        stub.chats = [saying(A_DUCK + rest)]
+        pieces = vlm.generate(FRAME, "?", 9)
+        assert next(pieces) == "a duck"
+        with pytest.raises(AnswerError):
+            list(pieces)
+
+
+@pytest.mark.parametrize("rest", [
+    b"data: [DONE]\n\n", b"data:[DONE]\r\n\r\n",
+    b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\n',
+])  # fmt: skip
+def test_an_answer_is_whole_that_is_done_or_says_why_it_ended(stub: Stub, rest: bytes) -> None:
+    with remote(stub.url) as vlm:
+        stub.chats = [saying(A_DUCK + rest)]
+        assert "".join(vlm.generate(FRAME, "?", 9)) == "a duck"
 
 
 @pytest.mark.parametrize("frame", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])

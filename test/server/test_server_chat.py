@@ -14,6 +14,9 @@ from server_kit import PROMPT, Client, data_uri, image_message, jpeg_bytes
 
 from duck_protection.frames import decode
 from duck_protection.question import Choice, Question
+from duck_protection.server.engine import Sampling, Turn, Wanted
+from duck_protection.server.errors import ApiError
+from duck_protection.server.torch_engine import TorchEngine
 from duck_protection.verdict import Level
 from duck_protection.vlm import chatml
 
@@ -171,6 +174,11 @@ def test_a_constraint_is_kept(tiny: Client, fields: dict, pattern: str) -> None:
         assert re.fullmatch(pattern, said(answer))
 
 
+def test_a_constraint_that_a_bias_leaves_no_token_for_is_an_error_in_words(tiny: Client) -> None:
+    answer = tiny.chat(guided_choice=["12", "13"], logit_bias=[["2", False], ["3", False]])
+    assert answer.status == 500 and "no token may come" in answer.json["error"]["message"]
+
+
 SCHEMA = {"type": "object", "properties": {"duck": {"type": "boolean"}, "lane": {"enum": ["own", "other"]}},
           "required": ["duck", "lane"], "additionalProperties": False}  # fmt: skip
 
@@ -201,6 +209,38 @@ def test_a_prompt_beyond_the_context_is_refused_in_llama_cpps_words(tiny: Client
     error = answer.json["error"]
     assert answer.status == 400 and error["type"] == "exceed_context_size_error"
     assert error["n_ctx"] == 1024 < error["n_prompt_tokens"]
+
+
+@pytest.mark.parametrize("state", ["a duck " * 500, {"text": "x" * 2_000_000}])
+def test_a_decision_beyond_the_context_is_refused_in_the_same_words(tiny: Client, state: Any) -> None:
+    questions = {"road": {"instructions": PROMPT, "criteria": list(WORDS)}}
+    body = {"images": [data_uri()], "questions": questions, "state": state}
+    answer = tiny.call("POST", "/v1/systemone", body)
+    assert answer.status == 400 and answer.json["error"]["type"] == "exceed_context_size_error"
+    assert tiny.call("POST", "/v1/systemone", {**body, "state": "a duck"}).status == 200
+
+
+def test_text_far_beyond_the_context_is_refused_without_being_tokenised(
+    tiny_vlm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TorchEngine(tiny_vlm, 1, 512)
+    monkeypatch.setattr("duck_protection.server.chat_prompt.chat_ids", lambda *_: pytest.fail("tokenised"))
+    for read in (engine.read, engine.fits):
+        with pytest.raises(ApiError) as refusal:
+            read([Turn("user", ("ü" * 1_000_000,))])
+        assert refusal.value.kind == "exceed_context_size_error" and refusal.value.extra["n_prompt_tokens"] > 512
+
+
+def test_words_of_logit_bias_are_read_before_the_models_thread(
+    tiny_vlm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TorchEngine(tiny_vlm, 1, 512)
+    prompt = engine.read([Turn("user", ("quack",))])
+    wanted = engine.check(Wanted(Sampling(0, logit_bias=(("Stop", 1000.0),)), top_logprobs=1))
+    monkeypatch.setattr(engine._vocabulary, "ids", lambda *_: pytest.fail("tokenised"))
+    ((talk, token),) = engine.begin([prompt], [wanted])
+    engine.end(talk)
+    assert token.data == b"Stop"
 
 
 def test_an_unlimited_answer_ends_with_the_context(tiny: Client) -> None:

@@ -76,6 +76,21 @@ def test_a_body_that_does_not_come_is_refused(scripted: Any) -> None:
             sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n"
                          b"Authorization: Bearer " + KEY.encode() + b"\r\n\r\n{")  # fmt: skip
             assert b" 408 " in sock.recv(4096).split(b"\r\n")[0]
+            while sock.recv(4096):  # and then the end: what holds a connection holds a place
+                pass
+        with socket.create_connection((host, int(port)), timeout=20) as sock:
+            sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n"
+                         b"Authorization: Bearer " + KEY.encode() + b"\r\n\r\n{")  # fmt: skip
+            assert b" 413 " in sock.recv(4096).split(b"\r\n")[0]
+            while sock.recv(4096):
+                pass
+
+
+def test_a_probe_may_ask_for_the_head_alone(scripted: Any) -> None:
+    with scripted([{"text": "quack"}]) as (client, _, _):
+        for path in ("/health", "/v1/health"):
+            answer = client.call("HEAD", path)
+            assert answer.status == 200 and answer.raw == b""
 
 
 @pytest.mark.parametrize("method, path, status", [

@@ -19,6 +19,7 @@ from server_kit import KEY, Client, data_uri, image_message, ready, serving, wai
 
 from duck_protection.server.plain_engine import PlainEngine
 from duck_protection.server.service import Model
+from duck_protection.server.wire import parse
 from duck_protection.vlm.base import LoadError
 from duck_protection.vlm.batching import Batcher
 from duck_protection.vlm.scripted import Line, ScriptedVlm, lines_from
@@ -84,6 +85,24 @@ def test_who_waits_too_long_is_refused_and_who_talks_too_long_is_cut(scripted: A
         assert long.result().json["choices"][0]["finish_reason"] == "length"
 
 
+@pytest.mark.parametrize("path", ["chat", "deciding"])
+def test_the_time_that_reading_takes_counts_for_the_deadline(
+    scripted: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def slow(kind: Any, body: bytes) -> Any:
+        threading.Event().wait(0.4)
+        return parse(kind, body)
+
+    monkeypatch.setattr(f"duck_protection.server.{path}.parse", slow)
+    decision = {"images": [data_uri()], "questions": {"q": {"instructions": "?", "criteria": ["a", "b"]}}}
+    with scripted([{"text": "quack", "probabilities": {"a": 1.0}}]) as (client, _, _):
+        for deadline_s, status in ((0.2, 503), (10.0, 200)):
+            chat = path == "chat"
+            answer = (client.chat(deadline_s=deadline_s) if chat else
+                      client.call("POST", "/v1/systemone", {**decision, "deadline_s": deadline_s}))  # fmt: skip
+            assert answer.status == status, answer.raw
+
+
 def test_t_max_predict_ms_cuts_the_answer(scripted: Any) -> None:
     with scripted([ENDLESS]) as (client, _, _):
         answer = client.chat(max_tokens=-1, t_max_predict_ms=100).json
@@ -116,6 +135,17 @@ def test_a_client_that_leaves_frees_its_place(scripted: Any, stream: bool, after
         connection.close()
         wait_until(lambda: busy(client) == 0, 2.0)
         assert client.chat().status == 200
+
+
+def test_a_prompt_that_is_being_read_has_a_slot(scripted: Any) -> None:
+    with scripted([Line(text="quack", hang=True)], slots=1, queue=0) as (client, vlm, _):
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.chat)
+            wait_until(lambda: busy(client) == 1)
+            assert deferred(client) == 0 and client.chat().status == 503
+            vlm.release()
+            assert asked.result().status == 200
+        wait_until(lambda: busy(client) == 0)
 
 
 def test_a_client_that_leaves_the_queue_is_forgotten(scripted: Any) -> None:

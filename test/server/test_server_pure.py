@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from typing import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from server_kit import data_uri, jpeg_bytes
 
@@ -51,6 +57,7 @@ def test_broken_bytes_become_replacement_characters() -> None:
     assert stream.feed(b"a\xf0\x9f") + stream.feed(b"\xa6") + stream.finish() == "a\ufffd"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-20, 20, width=32), min_size=2, max_size=40), st.integers(0, 2**31), st.floats(0.01, 3.0),
        st.integers(0, 50), st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.data())  # fmt: skip
 def test_a_forbidden_token_never_comes_and_a_seed_repeats(
@@ -70,6 +77,12 @@ def test_temperature_zero_takes_the_likeliest() -> None:
     logits = np.array([0.0, 3.0, 2.9], dtype=np.float32)
     assert sampling.Sampler(Sampling(temperature=0), {}).choose(logits) == 1
     assert sampling.Sampler(Sampling(temperature=0), {1: -math.inf}).choose(logits) == 2
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_where_no_token_may_come_none_does(temperature: float) -> None:
+    sampler = sampling.Sampler(Sampling(temperature), {1: -math.inf})
+    assert sampler.choose(np.array([3.0, 2.0], dtype=np.float32), np.array([False, True])) is None
 
 
 def test_top_k_top_p_and_min_p_each_leave_only_the_likeliest() -> None:
@@ -126,7 +139,8 @@ def test_all_names_of_max_tokens(name: str) -> None:
     ('"structured_outputs": {"structural_tag": {}}', "structural_tag"), ('"guided_choice": []', "guided_choice"),
     ('"structured_outputs": {"choice": []}', "choice"), ('"structured_outputs": {"choice": [""]}', "choice"),
     ('"tools": [{"type": "function"}]', "tools"), ('"logit_bias": [[1]]', "logit_bias"),
-    (f'"stop": ["{"x" * 300}"]', "stop"), ('"seed": "lucky"', "seed"),
+    (f'"logit_bias": [["{"x" * 300}", 1]]', "logit_bias"), (f'"stop": ["{"x" * 300}"]', "stop"),
+    ('"seed": "lucky"', "seed"),
 ])  # fmt: skip
 def test_what_cannot_be_kept_is_refused_by_name(fields: str, word: str) -> None:
     with pytest.raises(ApiError) as refusal:
@@ -136,6 +150,7 @@ def test_what_cannot_be_kept_is_refused_by_name(fields: str, word: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b'{"messages": 3}', b"{}", b'{"messages": [3]}', b"\xff",
                                   b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+                                  b'{"messages": [{"role": "user", "content": "\xed\xa0\x80"}]}',
                                   b"[" * 100_000])  # fmt: skip
 def test_what_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(ApiError) as refusal:
@@ -162,12 +177,14 @@ B64 = base64.b64encode(JPEG).decode()
 
 
 def test_a_picture_comes_as_data_uri_or_bare_base64() -> None:
-    for url in (data_uri(), B64, B64.rstrip("="), "DATA:image/JPEG;base64," + B64):
+    for url in (data_uri(), B64, B64.rstrip("="), "DATA:image/JPEG;base64," + B64,
+                "data:image/jpeg;charset=utf-8;base64," + B64):  # fmt: skip
         assert picture(url, FrameLimits()).shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("url", [
-    "", "data:", "data:text/plain;base64," + B64, "data:image/jpeg," + B64, "data:image/jpeg;base64,@@@",
+    "", "data:", "data:text/plain;base64," + B64, "data:image/jpeg," + B64, "data:image/jpeg;a,b;base64," + B64,
+    "data:image/jpeg;base64,@@@",
     "data:image/jpeg;base64,aGVsbG8=", "data:image/jpeg;base64," + base64.b64encode(JPEG[: len(JPEG) // 2]).decode(),
     "file:///etc/hostname", "FILE:///etc/hostname", "ftp://127.0.0.1/x", "http://127.0.0.1:9/x.jpg", "HTTPS://x/",
     "/etc/hostname", "x" * 12_000_000,
@@ -176,6 +193,53 @@ def test_every_other_url_is_refused(url: str) -> None:
     with pytest.raises(ApiError) as refusal:
         picture(url, FrameLimits())
     assert refusal.value.status == 400
+
+
+@contextmanager
+def raw_server(*pieces: bytes, pause_s: float = 0.0) -> Iterator[str]:
+    """Sends these pieces to whoever connects, with a pause after each; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection, contextlib.suppress(OSError):
+                        connection.recv(4096)
+                        for piece in pieces:
+                            connection.sendall(piece)
+                            time.sleep(pause_s)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/duck.jpg?size=1"
+
+
+def test_a_picture_is_fetched_when_that_is_allowed_and_only_from_where_it_was_said() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(JPEG)
+    with raw_server(head + JPEG) as url:
+        assert picture(url, FrameLimits(), fetch=True).shape == (48, 64, 3)
+        for limits in (FrameLimits(max_bytes=len(JPEG) - 1), FrameLimits(max_pixels=100)):
+            with pytest.raises(ApiError):
+                picture(url, limits, fetch=True)
+        moved = b"HTTP/1.1 302 Found\r\nLocation: %s\r\n\r\n" % url.encode()
+        with raw_server(moved) as redirect, pytest.raises(ApiError, match="cannot be fetched"):
+            picture(redirect, FrameLimits(), fetch=True)
+    for url in ("http://[", "http://127.0.0.1:x/", "http://127.0.0.1:9/ä b"):
+        with pytest.raises(ApiError, match="cannot be fetched"):
+            picture(url, FrameLimits(), fetch=True)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n",
+                                  b"HTTP/1.0 200 OK\r\n\r\n"])  # fmt: skip
+def test_a_server_that_drips_holds_a_fetch_no_longer_than_its_time(
+    monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr("duck_protection.server.pictures.FETCH_S", 0.5)
+    with raw_server(head, *[b"x"] * 200, pause_s=0.05) as url:
+        began_s = time.monotonic()
+        with pytest.raises(ApiError, match="cannot be fetched"):
+            picture(url, FrameLimits(), fetch=True)
+        assert time.monotonic() - began_s < 3
 
 
 def test_too_many_pictures_and_too_many_pixels_are_refused() -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Dict, List, Sequence
+from types import SimpleNamespace
+from typing import Any, Dict, Iterator, List, Sequence
 
 import numpy as np
 import pytest
 import torch
 
-from duck_protection.server.engine import Prompt, Sampling, Turn, Wanted
+from duck_protection.server.engine import Constraint, Prompt, Sampling, Token, Turn, Wanted
 from duck_protection.server.errors import bad_request
 from duck_protection.server.plain_engine import PlainEngine
 from duck_protection.server.scheduler import Job, Piece, Scheduler
 from duck_protection.server.torch_engine import TorchEngine
-from duck_protection.vlm.base import BusyError
+from duck_protection.vlm.base import AnswerError, BusyError, DeviceLostError
 from duck_protection.vlm.scripted import ScriptedVlm, lines_from
 
 WANTED = Wanted(Sampling(temperature=0.0), top_logprobs=5)
@@ -94,6 +95,46 @@ def test_more_than_there_are_slots_for_leave_no_trace(tiny_vlm: Any) -> None:
     assert len(answer(engine, prompts[:2])) == 2
 
 
+def test_an_answer_with_no_token_left_breaks_off_alone(
+    tiny_vlm: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = TorchEngine(tiny_vlm, 2, 512, together=2)
+    prompts = [engine.read(chat) for chat in chats(2)]
+    bias = (("2", float("-inf")), ("3", float("-inf")))
+    stuck = engine.check(Wanted(Sampling(0, logit_bias=bias), Constraint("choice", ["12", "13"])))
+    talks = [talk for talk, _ in engine.begin(prompts, [stuck, WANTED])]
+    assert [talk.ended for talk in talks] == ["", ""]
+    tokens = [engine.advance(talks)[1]]
+    assert [talk.ended for talk in talks] == ["broken", ""]
+    engine.end(talks[0])
+    tokens += engine.advance(talks[1:])
+    (alone,) = answer(engine, prompts[1:], 3)
+    assert [token.chosen.id for token in tokens] == [token.chosen.id for token in alone[1:]]
+    assert not caplog.records  # a client's doing, no error of ours
+    monkeypatch.setattr(talks[1].sampler, "choose", lambda *_: 1 / 0)
+    assert engine.advance(talks[1:])[0].data == b"" and talks[1].ended == "broken"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_plain_answer_that_fails_breaks_off_alone_unless_the_device_is_lost() -> None:
+    def failing(error: Exception) -> Iterator[str]:
+        yield "a"
+        raise error
+
+    vlm = ScriptedVlm(lines_from([{"text": "quack quack quack"}]))
+    engine = PlainEngine(vlm, 1024)
+    prompt = engine.read([Turn("user", ("?",))])
+    ((good, _),) = engine.begin([prompt], [Wanted()])
+    vlm.generate = lambda *_: failing(AnswerError("odd"))  # type: ignore[method-assign]
+    ((bad, _),) = engine.begin([prompt], [Wanted()])
+    assert [token.data for token in engine.advance([bad, good])] == [b"", b" quack"]
+    assert (bad.ended, good.ended) == ("broken", "")
+    vlm.generate = lambda *_: failing(DeviceLostError("gone"))  # type: ignore[method-assign]
+    ((lost, _),) = engine.begin([prompt], [Wanted()])
+    with pytest.raises(DeviceLostError):
+        engine.advance([lost, good])
+
+
 class Counting(PlainEngine):
     """Takes four at once, says how many came, and refuses those whose prompt says so."""
 
@@ -147,3 +188,48 @@ def test_nobody_fails_for_anothers_sake() -> None:
     _, ends = ends_of(["duck", "broken", "goose", "swan", "broken too"], slots=4)
     assert {word for word, end in ends.items() if isinstance(end, Piece)} == {"duck", "goose", "swan"}
     assert all(ends[word].status == 400 for word in ("broken", "broken too"))
+
+
+class Endless(PlainEngine):
+    """Never at the end of an answer, and tells what it did."""
+
+    def __init__(self) -> None:
+        super().__init__(ScriptedVlm(lines_from([{"text": "quack"}])), 1024)
+        self.did: List[str] = []
+
+    def begin(self, prompts: Sequence[Prompt], wanted: Sequence[Wanted]) -> Any:
+        del wanted
+        self.did.append("begin")
+        return [(SimpleNamespace(ended="", pieces=None), Token(b"quack")) for _ in prompts]
+
+    def advance(self, talks: Sequence[Any]) -> List[Token]:
+        self.did.append("advance")
+        return [Token(b"quack") for _ in talks]
+
+
+def test_prompts_that_never_cease_keep_no_answer_from_its_next_token_and_its_end() -> None:
+    """Three askers of one token each, who ask again at once: there is always a prompt that waits and a slot for it."""
+    engine, ended, did = Endless(), threading.Event(), []  # type: ignore[var-annotated]
+    prompt = engine.read([Turn("user", ("?",))])
+    scheduler = Scheduler(engine, lambda work: work(), 4, 16)
+
+    def end(item: object) -> None:
+        assert isinstance(item, Piece)
+        if item.ended == "length":
+            did.extend(engine.did)
+            ended.set()
+
+    long = Job(prompt, Wanted(), -1, (), float("inf"), end)
+
+    def ask_again(_: object) -> None:
+        if engine.did.count("begin") >= 20:
+            long.ends_s = 0.0  # its deadline has passed
+        if not ended.is_set():
+            scheduler.submit([Job(prompt, Wanted(), 1, (), float("inf"), ask_again)])
+
+    scheduler.submit([long])
+    for _ in range(3):
+        scheduler.submit([Job(prompt, Wanted(), 1, (), float("inf"), ask_again)])
+    assert ended.wait(30)
+    scheduler.close()
+    assert did.count("begin") == 20 and "begin begin" not in " ".join(did)

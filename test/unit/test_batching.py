@@ -298,6 +298,54 @@ def test_a_batch_too_large_for_the_memory_is_halved(callers: ThreadPoolExecutor,
     batcher.close()
 
 
+class ChoosyVlm(SteppedVlm):
+    """Fails on the pictures of one number, as a real model does: the whole batch."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error, self.batches = error, 0
+
+    def choose(self, frames: Sequence[np.ndarray], questions: Sequence[Question]) -> Sequence[Reply]:
+        self.batches += 1
+        replies = super().choose(frames, questions)
+        if "2" in [reply.text for reply in replies]:
+            raise self.error
+        return replies
+
+
+@pytest.mark.parametrize("error", [AnswerError("too long"), TypeError("half a character")])
+def test_a_request_that_the_model_cannot_answer_fails_alone_in_its_batch(
+    callers: ThreadPoolExecutor, road: Question, error: Exception
+) -> None:
+    vlm = ChoosyVlm(error)
+    batcher = Batcher(vlm)
+    first = callers.submit(batcher.choose, numbered(0), road, soon())
+    vlm.now()
+    others = ask_all(callers, batcher, road, [1, 2, 3, 4])
+    vlm.go.release(1000)
+    with pytest.raises(type(error)):
+        others[1].result(SOON_S)
+    assert [one.result(SOON_S).text for one in (first, others[0], *others[2:])] == list("0134")
+    batcher.close()
+
+
+@pytest.mark.parametrize("error", [DeviceLostError("gone"), LateError("slow"), NotReadyError("away")])
+def test_what_fails_for_all_is_not_tried_again_in_halves(
+    callers: ThreadPoolExecutor, road: Question, error: Exception
+) -> None:
+    vlm = ChoosyVlm(error)
+    batcher = Batcher(vlm)
+    first = callers.submit(batcher.choose, numbered(0), road, soon())
+    vlm.now()
+    others = ask_all(callers, batcher, road, [1, 2, 3])
+    vlm.go.release(1000)
+    for one in others:
+        with pytest.raises(type(error)):
+            one.result(SOON_S)
+    assert first.result(SOON_S).text == "0" and vlm.batches == 2
+    batcher.close()
+
+
 @pytest.mark.parametrize("way", ["choose", "generate", "between"])
 def test_a_lost_device_is_told_once_and_each_asker_gets_the_error(
     way: str, road: Question, picture: np.ndarray

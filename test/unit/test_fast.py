@@ -25,7 +25,7 @@ from duck_protection.vlm.measuring import measure
 from duck_protection.vlm.optimisations import ALL, NONE, Optimisations, parsed
 from duck_protection.vlm.pixels import Uploader, resized, with_pillow
 from duck_protection.vlm.plain import PlainPath
-from duck_protection.vlm.prefill import Prefill
+from duck_protection.vlm.prefill import KEPT_SHAPES, KEPT_TOKENS, Prefill
 from duck_protection.vlm.prompts import Prompts
 from duck_protection.vlm.steps import Steps
 
@@ -203,6 +203,26 @@ def test_the_prefill_is_qwens(checkpoint: Checkpoint) -> None:
             assert torch.allclose(kept[number, 1], layer.values, atol=1e-5)
         half = Prefill(text, fused=True)(embedded[:, 12:], last[:1].expand(2) - 12, kept[..., :12, :], 0)[0]
         assert torch.allclose(half, wanted.last_hidden_state[:, 19], atol=1e-5)
+
+
+def test_many_lengths_of_prompts_are_read_right_and_only_the_first_are_kept(checkpoint: Checkpoint) -> None:
+    text = fresh(checkpoint).model.language_model
+    prefill = Prefill(text, fused=True)
+    embedded = torch.randn((1, 60, 64), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        before = prefill(embedded[:, :5], torch.tensor([4]), None, 5)[1]
+        first = None
+        for length in (*range(6, 56), 6):
+            last = torch.tensor([length - 6])
+            state, _ = prefill(embedded[:, 5:length], last, before, 0)
+            wanted = text(inputs_embeds=embedded[:, :length]).last_hidden_state[:, -1]
+            assert torch.allclose(state, wanted, atol=1e-5)
+            first = first or prefill._masks[5, 1].data_ptr()
+        assert prefill._masks[5, 1].data_ptr() == first  # what graphs read stays where it is
+        assert len(prefill._masks) == len(prefill._turns) == KEPT_SHAPES
+        prefill = Prefill(text, fused=True)
+        prefill(torch.zeros((1, KEPT_TOKENS + 1 - 5, 64)), torch.tensor([0]), before, 0)
+        assert not prefill._masks and not prefill._turns  # one of them could fill a memory
 
 
 def test_fused_weights_are_not_there_twice(checkpoint: Checkpoint) -> None:

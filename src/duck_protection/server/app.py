@@ -74,6 +74,9 @@ def _add_reading(app: FastAPI, service: Service) -> None:
         service.check_health()
         return Json({"status": "ok"})
 
+    for path in ("/health", "/v1/health"):
+        app.add_api_route(path, health, methods=["HEAD"], include_in_schema=False)
+
     @app.get("/v1/models", responses=RESPONSES)
     @app.get("/models", include_in_schema=False)
     async def models() -> Response:

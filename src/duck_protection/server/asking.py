@@ -22,6 +22,7 @@ from duck_protection.server.wire import Asked, Bias, ChatRequest, DecisionReques
 from duck_protection.verdict import Level
 
 TOP_LOGPROBS = 20  # when logprobs are wanted without a number: llama.cpp's default
+MOST_LETTERS = 256  # of a word in logit_bias, as of a stop string
 NOUL = ("Yes", "No")
 
 
@@ -127,6 +128,8 @@ def _bias(bias: Bias) -> Tuple[Tuple[Union[int, str], float], ...]:
     for key, value in pairs:
         if isinstance(key, float) or not isinstance(value, (int, float)):
             raise bad_request("Field 'logit_bias': a token is a number or text, its bias a number or false")
+        if isinstance(key, str) and len(key) > MOST_LETTERS:
+            raise bad_request(f"Field 'logit_bias': a word may have {MOST_LETTERS} characters")
         in_object = isinstance(bias, dict) and isinstance(key, str) and key.isascii() and key.isdigit()
         out.append((int(key) if in_object else key, -math.inf if value is False else float(value)))
     return tuple(out)

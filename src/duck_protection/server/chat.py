@@ -34,10 +34,11 @@ async def answer(service: Service, request: Request, body: bytes) -> Response:
     Raises:
         ApiError: It is refused.
     """
-    loop = asyncio.get_running_loop()
+    loop, came_s = asyncio.get_running_loop(), time.monotonic()
     chat, asked, prompt = await loop.run_in_executor(service.readers, _prepared, service, body)
     pieces: asyncio.Queue[Item] = asyncio.Queue()
-    jobs = _jobs(service, chat, asked, prompt, lambda item: _put(loop, pieces, item))
+    ends_s = came_s + min(float(chat.deadline_s or service.settings.deadline_s), service.settings.deadline_s)
+    jobs = _jobs(chat, asked, prompt, ends_s, lambda item: _put(loop, pieces, item))
     service.scheduler.submit(jobs)
     inbox = _Inbox(pieces, jobs[0].ends_s + SLACK_S)
     streaming = False
@@ -67,9 +68,9 @@ def _prepared(service: Service, body: bytes) -> Tuple[ChatRequest, Asking, Promp
     return chat, replace(asked, wanted=engine.check(asked.wanted)), engine.read(asked.turns)
 
 
-def _jobs(service: Service, chat: ChatRequest, asked: Asking, prompt: Prompt, put: Callable[[Item], None]) -> List[Job]:
-    deadline_s = min(float(chat.deadline_s or service.settings.deadline_s), service.settings.deadline_s)
-    ends_s = time.monotonic() + deadline_s
+def _jobs(
+    chat: ChatRequest, asked: Asking, prompt: Prompt, ends_s: float, put: Callable[[Item], None]
+) -> List[Job]:
     most = chat.t_max_predict_ms or -1
     jobs = []
     for index in range(asked.count):

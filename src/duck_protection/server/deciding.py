@@ -15,7 +15,7 @@ import numpy as np
 
 from duck_protection.question import Question
 from duck_protection.server.asking import decisions
-from duck_protection.server.engine import describe
+from duck_protection.server.engine import Turn, describe
 from duck_protection.server.errors import ApiError, bad_request, broken, unavailable
 from duck_protection.server.service import ASKERS, Service
 from duck_protection.server.wire import DecisionRequest, parse
@@ -31,9 +31,9 @@ async def decide(service: Service, body: bytes, client: str) -> Dict[str, Any]:
     Raises:
         ApiError: One of them cannot be answered.
     """
-    loop = asyncio.get_running_loop()
+    loop, came_s = asyncio.get_running_loop(), time.monotonic()
     request, frame, questions = await loop.run_in_executor(service.readers, _prepared, service, body)
-    ends_s = time.monotonic() + min(float(request.deadline_s or DEADLINE_S), service.settings.deadline_s)
+    ends_s = came_s + min(float(request.deadline_s or DEADLINE_S), service.settings.deadline_s)
     work = [
         loop.run_in_executor(service.askers, _asked, service, frame, question, ends_s, client) for question in questions
     ]
@@ -58,7 +58,10 @@ async def decide(service: Service, body: bytes, client: str) -> Dict[str, Any]:
 
 def _prepared(service: Service, body: bytes) -> Tuple[DecisionRequest, np.ndarray, List[Question]]:
     request = parse(DecisionRequest, body)
-    return (request, *decisions(request, service.intake))
+    frame, questions = decisions(request, service.intake)
+    for question in questions:
+        service.model.engine.fits([Turn("user", (frame, question.prompt))])
+    return request, frame, questions
 
 
 def _asked(service: Service, frame: np.ndarray, question: Question, ends_s: float, client: str) -> Reply:

@@ -12,7 +12,10 @@ from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
+from duck_protection.server.errors import context_full
 from duck_protection.verdict import Identity
+
+MOST_BYTES = 16  # of text for each token of the context: tokenising holds up every thread, and text has about four
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Token:
 
 class Talk(Protocol):
     """One answer in the making. `ended` is empty while it goes on, then "stop" (the model or its constraint has come to
-    an end), "length" (the context is full) or "broken" (its constraint cannot be kept any further)."""
+    an end), "length" (the context is full) or "broken" (no token may come, or the model failed on it)."""
 
     ended: str
 
@@ -105,7 +108,7 @@ class Facts:
 
 
 class Engine(Protocol):
-    """Reading and check() may run in any thread, the rest runs on the model's one thread."""
+    """read(), fits() and check() may run in any thread, the rest runs on the model's one thread."""
 
     together: int  # how many answers begin() takes at once
 
@@ -118,6 +121,10 @@ class Engine(Protocol):
         """The chat as tokens. Raises ApiError where this model cannot take it."""
         ...
 
+    def fits(self, turns: Sequence[Turn]) -> None:
+        """Raises ApiError where read() would."""
+        ...
+
     def check(self, wanted: Wanted) -> Wanted:
         """The same, made ready (a compiled constraint); raises ApiError for what this engine cannot keep."""
         ...
@@ -127,12 +134,20 @@ class Engine(Protocol):
         ...
 
     def advance(self, talks: Sequence[Any]) -> List[Token]:
-        """The next token of each, in one pass for all; none of them has ended."""
+        """The next token of each, in one pass for all; none of them has ended. Raises only what has failed them all."""
         ...
 
     def end(self, talk: Any) -> None:
         """Frees what this answer held. Called exactly once for each begun."""
         ...
+
+
+def check_text(turns: Sequence[Turn], context_tokens: int) -> None:
+    """Raises ApiError where text is so long that it need not be tokenised to say so."""
+    parts = [part for turn in turns for part in turn.parts if isinstance(part, str)]
+    length = sum(len(part.encode()) for part in parts)
+    if length > MOST_BYTES * context_tokens:
+        raise context_full(length // MOST_BYTES, context_tokens)
 
 
 def describe(facts: Facts) -> Dict[str, Any]:

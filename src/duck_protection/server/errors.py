@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping
 
 RETRY_AFTER_S = 1  # a robot's next frame comes sooner, but a queue is not emptied faster
+CLOSE = {"Connection": "close"}
 
 
 class ApiError(Exception):
@@ -28,8 +29,8 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Retry-After where trying again helps."""
-        return {"Retry-After": str(RETRY_AFTER_S)} if self.status == 503 else {}
+        """Retry-After where trying again helps; Connection: close where a body may still come, or never."""
+        return {503: {"Retry-After": str(RETRY_AFTER_S)}, 408: CLOSE, 413: CLOSE}.get(self.status, {})
 
 
 def bad_request(message: str) -> ApiError:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import urllib.request
-from typing import Any, Optional
+import time
+from contextlib import closing
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
 from duck_protection.frames import FrameError, FrameLimits, decode
-from duck_protection.server.errors import ApiError, bad_request
+from duck_protection.server.errors import bad_request
+from duck_protection.vlm.bounded_http import BoundedHttp, HttpError
 
-FETCH_S = 5.0  # for a picture from an http address; llama.cpp waits 10 s
-DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+FETCH_S = 5.0  # in all, for a picture from an http address; llama.cpp waits 10 s
+DATA_URI = re.compile(r"data:image/[\w.+-]+(;[^;,]{1,64}){0,4};base64,", re.IGNORECASE)
 
 
 def picture(url: str, limits: FrameLimits, *, fetch: bool = False) -> np.ndarray:
@@ -65,15 +67,15 @@ def _decoded(text: str, limits: FrameLimits) -> bytes:
         raise bad_request("Failed to load image: the data is not base64") from err
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> Optional[urllib.request.Request]:
-        return None
-
-
 def _fetched(url: str, limits: FrameLimits) -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
+    ends_s = time.monotonic() + FETCH_S
     try:
-        with opener.open(url, timeout=FETCH_S) as reply:
-            return bytes(reply.read(limits.max_bytes + 1))
-    except (OSError, ValueError) as err:
-        raise ApiError(400, "invalid_request_error", "the image URL cannot be fetched") from err
+        parts = urlsplit(url)
+        path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        with closing(BoundedHttp(f"{parts.scheme}://{parts.netloc}", {"Connection": "close"})) as http:
+            reply = http.request("GET", path, None, ends_s, limits.max_bytes)
+    except (HttpError, ValueError) as err:
+        raise bad_request("the image URL cannot be fetched") from err
+    if reply.status != 200:
+        raise bad_request("the image URL cannot be fetched")
+    return reply.body

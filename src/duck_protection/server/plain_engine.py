@@ -6,14 +6,16 @@ logprobs, several pictures) is refused with 400; sampling parameters are wishes,
 
 from __future__ import annotations
 
+import logging
 from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from duck_protection.server.engine import Facts, Prompt, Token, Turn, Wanted
+from duck_protection.server.engine import Facts, Prompt, Token, Turn, Wanted, check_text
 from duck_protection.server.errors import bad_request, context_full
-from duck_protection.vlm.base import Vlm
+from duck_protection.vlm.base import DeviceLostError, Vlm
 
+LOG = logging.getLogger(__name__)
 MOST_TOKENS = 4096  # of an answer without max_tokens; generate() wants a number
 BLANK = np.zeros((64, 64, 3), dtype=np.uint8)  # generate() wants a picture
 
@@ -48,6 +50,7 @@ class PlainEngine:
         Raises:
             ApiError: 400, several pictures, or too long.
         """
+        check_text(turns, self._context)
         pictures = [part for turn in turns for part in turn.parts if not isinstance(part, str)]
         text = "\n".join(part for turn in turns for part in turn.parts if isinstance(part, str))
         if len(pictures) > 1:
@@ -56,6 +59,10 @@ class PlainEngine:
         if tokens >= self._context:
             raise context_full(tokens, self._context)
         return Prompt(tokens, (pictures[-1] if pictures else BLANK, text))
+
+    def fits(self, turns: Sequence[Turn]) -> None:
+        """Raises ApiError as read()."""
+        self.read(turns)
 
     def check(self, wanted: Wanted) -> Wanted:
         """The same, when it is text alone."""
@@ -74,14 +81,25 @@ class PlainEngine:
         return [(talk, _next(talk))]
 
     def advance(self, talks: Sequence[_Talk]) -> List[Token]:
-        """The next piece of each."""
-        return [_next(talk) for talk in talks]
+        """The next piece of each; one that fails is broken, and the others go on."""
+        return [_safely(talk) for talk in talks]
 
     def end(self, talk: _Talk) -> None:
         """Stops the generation."""
         close = getattr(talk.pieces, "close", None)
         if close is not None:
             close()
+
+
+def _safely(talk: _Talk) -> Token:
+    try:
+        return _next(talk)
+    except DeviceLostError:
+        raise
+    except Exception:
+        LOG.exception("an answer broke off")
+        talk.ended = "broken"
+        return Token(b"")
 
 
 def _next(talk: _Talk) -> Token:

@@ -30,16 +30,18 @@ class Sampler:
         self._random = np.random.default_rng(sampling.seed)
         self._history: List[int] = []
 
-    def choose(self, logits: np.ndarray, allowed: Optional[np.ndarray] = None) -> int:
-        """The next token's id.
+    def choose(self, logits: np.ndarray, allowed: Optional[np.ndarray] = None) -> Optional[int]:
+        """The next token's id; None when none is left that may come.
 
         Args:
             logits: float32, (vocabulary,).
-            allowed: bool, (vocabulary,); at least one is True.
+            allowed: bool, (vocabulary,).
         """
         scores = self._penalised(logits.copy())
         if allowed is not None:
             scores[~allowed] = -np.inf
+        if not np.isfinite(scores).any():
+            return None
         token = int(np.argmax(scores)) if self._sampling.temperature <= 0 else self._drawn(scores)
         self._history.append(token)
         return token

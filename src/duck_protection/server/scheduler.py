@@ -1,8 +1,9 @@
 """Who talks with the model: a bounded queue before a fixed number of slots, all slots advancing together.
 
 Answers: may this request wait, when does it begin, when must it end? Knows no HTTP. Promise: every accepted job gets
-exactly one end (a reason or an error); a cancelled or late one frees its slot at the next token; nothing waits beyond
-its deadline; after drain() nothing new is accepted, and what has begun is finished.
+exactly one end (a reason or an error); what has begun goes on by a token after each pass over new prompts; a cancelled
+or late one frees its slot at its next token; nothing waits beyond its deadline, and nobody fails for another's sake;
+after drain() nothing new is accepted, and what has begun is finished.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class Scheduler:
         self.slots, self._most_waiting = slots, most_waiting
         self._waiting: List[Job] = []
         self._running: List[_Running] = []
+        self._beginning = 0  # jobs whose prompts are being read
         self._change = threading.Condition()
         self._draining = self._stopped = False
         self.tallies = Tallies()
@@ -92,7 +94,7 @@ class Scheduler:
         with self._change:
             if self._draining:
                 raise unavailable("the server is stopping")
-            free = self.slots - len(self._running)
+            free = self.slots - len(self._running) - self._beginning
             if len(self._waiting) + len(jobs) > self._most_waiting + max(0, free):
                 self.tallies.refused += 1
                 raise unavailable(f"{len(self._waiting)} requests are waiting already; try again later")
@@ -107,9 +109,9 @@ class Scheduler:
             self._change.notify()
 
     def counts(self) -> tuple[int, int]:
-        """How many are running, how many wait."""
+        """How many have a slot, how many wait."""
         with self._change:
-            return len(self._running), len(self._waiting)
+            return len(self._running) + self._beginning, len(self._waiting)
 
     def drain(self) -> None:
         """Refuse what is new and what has not begun; finish what has."""
@@ -134,10 +136,12 @@ class Scheduler:
             try:
                 if jobs:
                     self._between(lambda jobs=jobs: self._begin(jobs))
-                elif self._running:
+                    jobs = []  # each has begun or ended
+                if self._running:  # however many prompts wait
                     self._between(self._advance)
             except Exception as err:  # the model's thread or device is gone: nobody can be served any more
                 LOG.error("the model's thread failed: %s", err)
+                self._beginning = 0
                 self._fail_all(unavailable("the model has stopped"))
                 for job in [] if isinstance(err, DeviceLostError) else jobs:  # of a lost device they know
                     self._fail(job, unavailable("the model has stopped"))
@@ -154,6 +158,7 @@ class Scheduler:
                 self._fail(job, unavailable("the deadline passed while waiting" if late else "the server is stopping"))
         most = min(self.slots - len(self._running), self._engine.together)
         jobs, self._waiting = self._waiting[:most], self._waiting[most:]
+        self._beginning = len(jobs)
         return jobs
 
     def _begin(self, jobs: Sequence[Job]) -> None:
@@ -173,6 +178,8 @@ class Scheduler:
                 finally:
                     self._begin(jobs[half:])
                 return
+            with self._change:
+                self._beginning -= len(jobs)
             for job in jobs:
                 self._fail(job, _refusal(err))
             if lost:
@@ -186,6 +193,7 @@ class Scheduler:
             running = _Running(job, talk)
             with self._change:
                 self._running.append(running)
+                self._beginning -= 1
             self._emit(running, token)
 
     def _advance(self) -> None:
@@ -210,7 +218,7 @@ class Scheduler:
         job = running.job
         if running.talk.ended == "broken":
             self._remove(running)
-            self._fail(job, broken("the constraint became too complex for this answer"))
+            self._fail(job, broken("the answer cannot go on: no token may come next, or the model failed on it"))
             return
         job.tokens += 1
         job.last_s = time.monotonic()

@@ -6,6 +6,7 @@ Promise: answers in one pass do not touch each other; what check() let pass is k
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -16,7 +17,7 @@ from tokenizers import Tokenizer
 
 from duck_protection.server import chat_prompt, sampling
 from duck_protection.server.constraints import Compiler, Kept
-from duck_protection.server.engine import Constraint, Facts, Likely, Prompt, Token, Turn, Wanted
+from duck_protection.server.engine import Constraint, Facts, Likely, Prompt, Token, Turn, Wanted, check_text
 from duck_protection.server.errors import bad_request, context_full
 from duck_protection.server.slot_cache import SlotCache
 from duck_protection.server.vocabulary import Vocabulary
@@ -24,6 +25,8 @@ from duck_protection.vlm import chatml, pixels
 from duck_protection.vlm.base import BusyError
 from duck_protection.vlm.fastvlm import FastVlm
 from duck_protection.vlm.torch_errors import mapped_errors
+
+LOG = logging.getLogger(__name__)
 
 
 class _Talk:
@@ -85,17 +88,26 @@ class TorchEngine:
         Raises:
             ApiError: 400, longer than the context.
         """
-        with self._reading:
-            chat = chat_prompt.chat_ids(self._tokenizer, turns, self._vlm.checkpoint.image_tokens)
-        if len(chat.ids) >= self._context:
-            raise context_full(len(chat.ids), self._context)
+        chat = self._ids(turns)
         side_px = self._vlm.checkpoint.side_px  # resized here, in the reader's thread: verdicts need the model's
         squares = tuple(pixels.with_pillow(one, side_px).permute(1, 2, 0).numpy() for one in chat.pictures)
         return Prompt(len(chat.ids), replace(chat, pictures=squares))
 
+    def fits(self, turns: Sequence[Turn]) -> None:
+        """Raises ApiError as read()."""
+        self._ids(turns)
+
+    def _ids(self, turns: Sequence[Turn]) -> chat_prompt.ChatIds:
+        check_text(turns, self._context)
+        with self._reading:
+            chat = chat_prompt.chat_ids(self._tokenizer, turns, self._vlm.checkpoint.image_tokens)
+        if len(chat.ids) >= self._context:
+            raise context_full(len(chat.ids), self._context)
+        return chat
+
     def check(self, wanted: Wanted) -> Wanted:
-        """The same with its constraint compiled."""
-        self._bias(wanted)
+        """The same with its words of logit_bias as ids and its constraint compiled."""
+        wanted = replace(wanted, sampling=replace(wanted.sampling, logit_bias=self._bias(wanted)))
         if wanted.constraint is None:
             return wanted
         return replace(wanted, constraint=Constraint("kept", self._compiler.compile(wanted.constraint)))
@@ -110,7 +122,7 @@ class TorchEngine:
             with mapped_errors():
                 logits = self._prefill(slots, [prompt.inner for prompt in prompts])
             talks = [self._talk(*pair) for pair in zip(slots, wanted)]
-            return [(talk, self._token(talk, row)) for talk, row in zip(talks, logits)]
+            return [(talk, self._safely(talk, row)) for talk, row in zip(talks, logits)]
         except BaseException:
             for slot in slots:
                 self._release(slot)
@@ -123,7 +135,7 @@ class TorchEngine:
             ids = torch.tensor([[talk.last] for talk in talks], device=self._model.device)
             embedded = self._model.get_input_embeddings()(ids)
             logits = self._pass([talk.slot for talk in talks], embedded, [1] * len(talks))
-        return [self._token(talk, row) for talk, row in zip(talks, logits)]
+        return [self._safely(talk, row) for talk, row in zip(talks, logits)]
 
     def end(self, talk: _Talk) -> None:
         """Its slot is free."""
@@ -136,7 +148,8 @@ class TorchEngine:
     def _talk(self, slot: int, wanted: Wanted) -> _Talk:
         if wanted.constraint is not None:
             wanted = replace(wanted, constraint=Constraint("kept", wanted.constraint.content.copy()))
-        return _Talk(slot, sampling.Sampler(wanted.sampling, self._bias(wanted)), wanted)
+        bias = {int(number): value for number, value in wanted.sampling.logit_bias}
+        return _Talk(slot, sampling.Sampler(wanted.sampling, bias), wanted)
 
     def _prefill(self, slots: Sequence[int], chats: Sequence[chat_prompt.ChatIds]) -> np.ndarray:
         """Shorter chats are filled up at the end, where causal attention keeps that from mattering."""
@@ -169,15 +182,25 @@ class TorchEngine:
         self._cache.close(counts)
         return np.asarray(logits)
 
+    def _safely(self, talk: _Talk, logits: np.ndarray) -> Token:
+        """What goes wrong after the pass is the matter of one answer."""
+        try:
+            return self._token(talk, logits)
+        except Exception:
+            LOG.exception("no token could be chosen")
+            talk.ended = "broken"
+            return Token(b"")
+
     def _token(self, talk: _Talk, logits: np.ndarray) -> Token:
         vocabulary = self._vocabulary
         allowed = vocabulary.allowed
         if talk.kept is not None:
             allowed = allowed & talk.kept.allowed(vocabulary.rows)
-        number = talk.last = talk.sampler.choose(logits, allowed)
-        if talk.kept is not None and not talk.kept.accept(number):
+        number = talk.sampler.choose(logits, allowed)
+        if number is None or (talk.kept is not None and not talk.kept.accept(number)):
             talk.ended = "broken"
             return Token(b"")
+        talk.last = number
         if number in vocabulary.ends or (talk.kept is not None and talk.kept.ended()):
             talk.ended = "stop"
         elif self._cache.length(talk.slot) >= self._context:
@@ -190,13 +213,13 @@ class TorchEngine:
     def _likely(self, number: int, logprob: float) -> Likely:
         return Likely(number, self._vocabulary.data(number), logprob)
 
-    def _bias(self, wanted: Wanted) -> Dict[int, float]:
+    def _bias(self, wanted: Wanted) -> Tuple[Tuple[int, float], ...]:
         """Added logits by id; a word's bias goes to each of its tokens, as llama.cpp does."""
-        bias = {}
+        bias: Dict[int, float] = {}
         for key, value in wanted.sampling.logit_bias:
             with self._reading:
                 ids = [key] if isinstance(key, int) else list(self._vocabulary.ids(key))
             if any(not 0 <= number < self._vocabulary.rows for number in ids):
                 raise bad_request(f"Field 'logit_bias': no token {key}, ids go to {self._vocabulary.rows - 1}")
             bias.update(dict.fromkeys(ids, value))
-        return bias
+        return tuple(bias.items())

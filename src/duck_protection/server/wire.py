@@ -150,7 +150,7 @@ def parse(kind: Type[T], body: bytes) -> T:
         ApiError: 400, with the first thing that is wrong.
     """
     try:
-        content = json.loads(body, parse_constant=_refuse)
+        content = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)  # bytes may hold half characters
         if SURROGATE.search(body):
             json.dumps(content, ensure_ascii=False).encode()  # half a character cannot be sent back, nor tokenised
     except (ValueError, RecursionError) as err:

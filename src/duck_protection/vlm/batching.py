@@ -2,8 +2,9 @@
 
 Answers: who is served next? Knows no ROS and no torch. Promises: everything that waits is taken into the next batch,
 callers in turn, without an artificial delay; what cannot be answered by its deadline gives its place to what can;
-choose() returns or raises by its deadline, whatever the model does; a generation goes on only when no choose() waits,
-one token at a time; no error of the model ends the thread; whoever asked for it is told once that the device is lost.
+choose() returns or raises by its deadline, whatever the model does; nobody fails for another's request in the batch; a
+generation goes on only when no choose() waits, one token at a time; no error of the model ends the thread; whoever
+asked for it is told once that the device is lost.
 """
 from __future__ import annotations
 
@@ -23,7 +24,6 @@ from duck_protection.vlm.base import (
     BusyError,
     DeviceLostError,
     LateError,
-    MemoryFullError,
     NotReadyError,
     Vlm,
     VlmError,
@@ -34,6 +34,7 @@ from duck_protection.vlm.waiting import Ask, Step, Talk
 MAX_TALKS = 4  # free questions in progress or waiting: they are for people
 CLOSING_S = 2.0  # a model that hangs longer than this is left behind with its (daemon) thread
 REMEMBERED = 8  # batches, whose quickest tells what can be done in time: one slow batch must not turn anybody away
+OF_ALL = (DeviceLostError, LateError, BusyError, NotReadyError)  # no fault of one request: halves would fail too
 
 log = logging.getLogger(__name__)
 
@@ -183,14 +184,14 @@ class Batcher:
         return True
 
     def _answer(self, asks: Sequence[Ask]) -> None:
-        """One forward pass for all of them; in halves when that was too much for the device's memory."""
+        """One forward pass for all of them; when that fails, in halves down to each alone, unless all must fail."""
         if not asks:
             return
         began_s = time.monotonic()
         try:
             replies = self._vlm.choose([ask.frame for ask in asks], [ask.question for ask in asks])
         except Exception as err:
-            if isinstance(err, MemoryFullError) and len(asks) > 1:
+            if len(asks) > 1 and not isinstance(err, OF_ALL):
                 self._answer(asks[: len(asks) // 2])
                 self._answer(asks[len(asks) // 2 :])
                 return

@@ -1,8 +1,8 @@
 """HTTP requests that end when they must. http.client's time limit is per read; this one's is for the whole exchange.
 
-For remote.py, on the robot's Python 3.8, with the standard library alone. Promise: request() and stream() return or
-raise by their deadline, whatever the server sends or does not send (name resolution excepted: give an address); a reply
-is never larger than the limit; a connection that failed is never used again.
+For remote.py, on the robot's Python 3.8, with the standard library alone, and for pictures that are fetched. Promise:
+request() and stream() return or raise by their deadline, whatever the server sends or does not send (name resolution
+excepted: give an address); a reply is never larger than the limit; a connection that failed is never used again.
 
     HttpError
     ├── HttpLateError   the deadline passed
@@ -68,7 +68,9 @@ class BoundedHttp:
         self._idle: List[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
-    def request(self, method: str, path: str, body: Optional[bytes], deadline_mono_s: float) -> HttpReply:
+    def request(
+        self, method: str, path: str, body: Optional[bytes], deadline_mono_s: float, most_bytes: int = MAX_REPLY_BYTES
+    ) -> HttpReply:
         """The server's reply, whatever its status.
 
         Args:
@@ -79,10 +81,10 @@ class BoundedHttp:
         """
         with _Exchange(self, deadline_mono_s) as exchange:
             reply = exchange.send(method, path, body)
-            data = reply.read(MAX_REPLY_BYTES + 1)
+            data = reply.read(most_bytes + 1)
             exchange.check()
-            if len(data) > MAX_REPLY_BYTES:
-                raise HttpGoneError(f"the reply has more than {MAX_REPLY_BYTES} bytes")
+            if len(data) > most_bytes:
+                raise HttpGoneError(f"the reply has more than {most_bytes} bytes")
             exchange.reusable = not reply.will_close
             return HttpReply(reply.status, data)
 
@@ -152,6 +154,8 @@ class _Exchange:
     def __init__(self, http_: BoundedHttp, deadline_mono_s: float) -> None:
         self._http, self._ends_s = http_, deadline_mono_s
         self._connection: Optional[http.client.HTTPConnection] = None
+        self._socket: Optional[socket.socket] = None  # a connection forgets it when the server says it will close
+        self._reply: Optional[http.client.HTTPResponse] = None
         self._alarm = threading.Timer(max(0.0, deadline_mono_s - time.monotonic()), self._cut)
         self._alarm.daemon = True
         self.reusable = False
@@ -170,6 +174,8 @@ class _Exchange:
                 self._http.give(connection)
             else:
                 connection.close()
+                if self._reply is not None:
+                    self._reply.close()
         if isinstance(err, (OSError, http.client.HTTPException, ValueError, AttributeError)):
             # AttributeError and ValueError: http.client meets its own socket closed by the alarm
             if time.monotonic() >= self._ends_s or isinstance(err, socket.timeout):
@@ -184,7 +190,9 @@ class _Exchange:
         if connection.sock is not None:
             connection.sock.settimeout(left_s)
         self._http.send(connection, method, path, body)
-        return connection.getresponse()
+        self._socket = connection.sock
+        self._reply = connection.getresponse()
+        return self._reply
 
     def check(self) -> None:
         """Raises HttpLateError after the deadline: what was read then may be cut, and look whole."""
@@ -192,7 +200,7 @@ class _Exchange:
             raise HttpLateError("no answer within the deadline")
 
     def _cut(self) -> None:
-        sock = self._connection.sock if self._connection is not None else None
+        sock = self._socket or (self._connection.sock if self._connection is not None else None)
         if sock is not None:
             try:
                 sock.shutdown(socket.SHUT_RDWR)

@@ -77,6 +77,11 @@ def delta(content: Dict[str, Any]) -> str:
         raise AnswerError(f"the server's stream cannot be understood: {type(err).__name__}") from err
 
 
+def ended(content: Dict[str, Any]) -> bool:
+    """Whether a chunk that delta() could read says why the answer has ended."""
+    return any(choice.get("finish_reason") for choice in content.get("choices", []))
+
+
 def refusal(reply: HttpReply) -> VlmError:
     """By status and type alone: messages and exact codes differ between builds of the same server."""
     try:

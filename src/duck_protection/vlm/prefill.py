@@ -3,7 +3,7 @@
 Answers: what does the model know after reading this? The same numbers as transformers' Qwen2Model (the tests compare
 them), with static shapes, no step that waits for data, fewer and larger operations, and in the last layer only the
 rows that are asked for. It reads transformers' own weights: fused ones become views of one matrix, so both ways
-stay usable and no memory is used twice.
+stay usable and no memory is used twice. What is kept is bounded, whatever lengths come.
 """
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typing import Any, Dict, List, Optional, Tuple
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+KEPT_SHAPES = 32  # the first ones, for ever: recorded graphs read them, and they are recorded at start
+KEPT_TOKENS = 1024  # of the longest kept: a mask of 1 MB
 
 
 class Prefill:
@@ -59,20 +62,25 @@ class Prefill:
     def _turn(self, embedded: Tensor, earlier: int) -> Tuple[Tensor, Tensor]:
         """Cosine and sine of each position's rotation, the sine's first half negative: x*cos + roll(x)*sin turns x."""
         key = (earlier, embedded.shape[1])
-        if key not in self._turns:
-            positions = torch.arange(earlier, earlier + embedded.shape[1], device=embedded.device)[None]
-            cos, sin = self._rotary(embedded, positions)
-            sin = torch.cat([-sin[..., : sin.shape[-1] // 2], sin[..., sin.shape[-1] // 2 :]], -1)
-            self._turns[key] = (cos[0, :, None], sin[0, :, None])
-        return self._turns[key]
+        if key in self._turns:
+            return self._turns[key]
+        positions = torch.arange(earlier, earlier + embedded.shape[1], device=embedded.device)[None]
+        cos, sin = self._rotary(embedded, positions)
+        sin = torch.cat([-sin[..., : sin.shape[-1] // 2], sin[..., sin.shape[-1] // 2 :]], -1)
+        turn = (cos[0, :, None], sin[0, :, None])
+        if len(self._turns) < KEPT_SHAPES and sum(key) <= KEPT_TOKENS:
+            self._turns[key] = turn
+        return turn
 
     def _mask(self, embedded: Tensor, earlier: int) -> Tensor:
         """Who sees whom: everything earlier, and nothing later, (tokens, earlier + tokens)."""
         key = (earlier, embedded.shape[1])
-        if key not in self._masks:
-            visible = torch.ones((key[1], sum(key)), dtype=torch.bool, device=embedded.device)
-            self._masks[key] = visible.tril(earlier)
-        return self._masks[key]
+        if key in self._masks:
+            return self._masks[key]
+        mask = torch.ones((key[1], sum(key)), dtype=torch.bool, device=embedded.device).tril(earlier)
+        if len(self._masks) < KEPT_SHAPES and sum(key) <= KEPT_TOKENS:
+            self._masks[key] = mask
+        return mask
 
 
 class _Layer:

@@ -3,7 +3,8 @@
 Light and Python 3.8, for the robot's real Noetic. For driving, the choices' probabilities are read from the first
 token's logprobs, before any constraint; what the server does not list among its likeliest tokens counts as off-mass.
 Promises: every call ends by its deadline; after a failure a question is asked once more at most, within the same
-deadline; a picture is sent only whole; nothing is believed from another model than the one that was there at start.
+deadline; a picture is sent only whole, and an answer that broke off is an error; nothing is believed from another model
+than the one that was there at start.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from duck_protection.vlm.base import (
     VlmError,
 )
 from duck_protection.vlm.bounded_http import BoundedHttp, HttpError, HttpLateError
-from duck_protection.vlm.openai_words import delta, first_token, identity_in, parsed, read_choices, refusal
+from duck_protection.vlm.openai_words import delta, ended, first_token, identity_in, parsed, read_choices, refusal
 
 TOP_LOGPROBS = 20  # the most that OpenAI's API allows
 JPEG_QUALITY = 95  # full colour resolution: 150 kB and 5 ms for a Duckiebot's frame
@@ -124,18 +125,29 @@ class RemoteVlm:
         """The greedy answer in pieces as they come; stop iterating to hang up.
 
         Raises:
-            As choose().
+            As choose(). AnswerError: Also when the stream ends before the answer does.
         """
         ends_s = time.monotonic() + self._settings.answer_s
-        body = self._body(frame, prompt, max_tokens=max_tokens, stream=True)
+        body, whole = self._body(frame, prompt, max_tokens=max_tokens, stream=True), False
         try:
             for line in self._http.stream(CHAT, body, ends_s):
                 if line.status != 200:
                     raise refusal(line)
-                if line.body.startswith(b"data: ") and line.body.strip() != b"data: [DONE]":
-                    yield delta(parsed(line.body[6:]))
+                field, _, content = line.body.partition(b":")
+                if field == b"error":  # llama.cpp's way in a stream
+                    raise AnswerError("the server answered with an error in the middle")
+                if field != b"data":
+                    continue
+                if content.strip() == b"[DONE]":
+                    whole = True
+                    continue
+                chunk = parsed(content)
+                yield delta(chunk)
+                whole = whole or ended(chunk)
         except HttpError as err:
             raise self._failed(err) from err
+        if not whole:
+            raise AnswerError("the answer broke off")
 
     def close(self) -> None:
         """Hang up."""
