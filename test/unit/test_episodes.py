@@ -53,8 +53,8 @@ def test_never_saying_stop_is_no_way_to_spare_a_duck(kind: str) -> None:
         return min(Level.SLOW, perfect(episode, moment))
 
     outcomes = [Drive(stage_of(seed, kind), hopeful, Timing()).run() for seed in range(4)]
-    assert sum(one.hits for one in outcomes) >= 3 and all(one.stops_deserved for one in outcomes)
-    assert all(Drive(stage_of(seed, kind), perfect, Timing()).run().stops_deserved for seed in range(4))
+    assert sum(one.hits for one in outcomes) >= 3 and all(one.stop_frames for one in outcomes)
+    assert all(Drive(stage_of(seed, kind), perfect, Timing()).run().stop_frames for seed in range(4))
 
 
 @pytest.mark.parametrize("model_s", [0.05, 0.16, 0.3, 0.4, 0.5])

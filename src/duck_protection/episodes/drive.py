@@ -58,7 +58,7 @@ class Outcome:
     closest_m: float = float("inf")
     travelled_m: float = 0.0
     judged: int = 0
-    stops_deserved: int = 0  # frames
+    stop_frames: int = 0  # that deserved STOP or were judged so: the robot was before a duck, or thought so
     false_stops: int = 0  # frames judged STOP that deserved CLEAR
     stop_judged_clear: int = 0
 
@@ -136,7 +136,7 @@ class Drive:
         truth, out = self.episode.truth(moment).level, self.outcome
         out.judged += 1
         self.stamps_s.append(stamp_s)
-        out.stops_deserved += truth is Level.STOP
+        out.stop_frames += Level.STOP in (truth, level)
         out.false_stops += level is Level.STOP and truth is Level.CLEAR
         out.stop_judged_clear += level is Level.CLEAR and truth is Level.STOP
 

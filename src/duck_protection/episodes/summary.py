@@ -44,7 +44,7 @@ def summary(results: Sequence[Result]) -> Dict[str, Any]:
     return {
         "episodes": len(results),
         "duck_drives": len(ducks),
-        "stop_drives": sum(bool(one.guarded.stops_deserved) for one in ducks),
+        "stop_drives": sum(bool(one.guarded.stop_frames) for one in ducks),
         "hits": sum(one.avoidable for one in results),
         "flank_hits": sum(one.guarded.flank_hits for one in results),
         "unavoidable": sum(bool(one.guarded.hits and one.ideal.hits) for one in results),
@@ -73,7 +73,7 @@ def table(numbers: Dict[str, Any]) -> str:
         f"flank {numbers['flank_hits']}"
     )
     rows.append(
-        f"duck drives: {numbers['duck_drives']}, in {numbers['stop_drives']} of them a duck came as near as STOP; "
+        f"duck drives: {numbers['duck_drives']}, in {numbers['stop_drives']} of them STOP was due or said; "
         f"without protection {_percent(numbers['hits_unprotected'])} hit"
     )
     rows.append(
