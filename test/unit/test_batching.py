@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -313,16 +313,24 @@ class ChoosyVlm(SteppedVlm):
         return replies
 
 
+def one_and_then(
+    callers: ThreadPoolExecutor, batcher: Batcher, road: Question, numbers: List[int]
+) -> Tuple[Any, List[Any]]:
+    """Number 0 is being read while these come, so that they are one batch; then all are let go."""
+    vlm: Any = batcher._vlm
+    first = callers.submit(batcher.choose, numbered(0), road, soon())
+    vlm.now()
+    others = ask_all(callers, batcher, road, numbers)
+    vlm.go.release(1000)
+    return first, others
+
+
 @pytest.mark.parametrize("error", [AnswerError("too long"), TypeError("half a character")])
 def test_a_request_that_the_model_cannot_answer_fails_alone_in_its_batch(
     callers: ThreadPoolExecutor, road: Question, error: Exception
 ) -> None:
-    vlm = ChoosyVlm(error)
-    batcher = Batcher(vlm)
-    first = callers.submit(batcher.choose, numbered(0), road, soon())
-    vlm.now()
-    others = ask_all(callers, batcher, road, [1, 2, 3, 4])
-    vlm.go.release(1000)
+    batcher = Batcher(ChoosyVlm(error))
+    first, others = one_and_then(callers, batcher, road, [1, 2, 3, 4])
     with pytest.raises(type(error)):
         others[1].result(SOON_S)
     assert [one.result(SOON_S).text for one in (first, others[0], *others[2:])] == list("0134")
@@ -335,10 +343,7 @@ def test_what_fails_for_all_is_not_tried_again_in_halves(
 ) -> None:
     vlm = ChoosyVlm(error)
     batcher = Batcher(vlm)
-    first = callers.submit(batcher.choose, numbered(0), road, soon())
-    vlm.now()
-    others = ask_all(callers, batcher, road, [1, 2, 3])
-    vlm.go.release(1000)
+    first, others = one_and_then(callers, batcher, road, [1, 2, 3])
     for one in others:
         with pytest.raises(type(error)):
             one.result(SOON_S)

@@ -240,6 +240,12 @@ def test_pictures_from_before_a_clock_was_set_back_are_not_young(delay_s: float,
     assert oldest_s < Limits().max_age_s
 
 
+def test_a_clock_that_is_no_number_for_a_moment_waits_as_long_as_for_the_farthest_jump(driving: Drive) -> None:
+    driving.governor.permit(math.nan, MONO + driving.now_s)
+    assert driving.see(*[CLEAR] * 47) == (0.0, 0.0)  # 2.35 s of the 2.4
+    assert driving.see(*[CLEAR] * 60) == (0.19, 0.5)
+
+
 def test_a_clock_that_was_set_back_and_back_again_waits_for_both(driving: Drive) -> None:
     for _ in range(2):
         driving.clock_s -= 1.0

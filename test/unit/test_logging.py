@@ -11,7 +11,9 @@ import pytest
 
 pytest.importorskip("rospy", reason="needs ROS: ./run test")
 
-from duck_protection.nodes import ros_node
+from duck_protection.governor import Permit
+from duck_protection.nodes import governed_drive, ros_node
+from duck_protection.verdict import Level
 
 
 class Stuck(logging.Handler):
@@ -68,3 +70,30 @@ def test_what_comes_when_too_much_waits_is_lost_and_memory_does_not_grow(stuck: 
     time.sleep(0.1)
     assert ros_node.LOG_LINES <= len(stuck.written) <= ros_node.LOG_LINES + 1
     assert stuck.written[0] == "0"
+
+
+class Said:
+    """A publisher that notes when it is used."""
+
+    def __init__(self, name: str, order: List[str]) -> None:
+        self._name, self._order = name, order
+
+    def publish(self, _: object) -> None:
+        self._order.append(self._name)
+
+
+def test_the_command_and_the_heartbeat_go_out_before_anything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line about STOP stood before the zero."""
+    order: List[str] = []
+    monkeypatch.setattr(governed_drive.rospy, "loginfo", lambda *_: order.append("log"))
+    monkeypatch.setattr(governed_drive.robot_messages, "now_header", lambda: None)
+    monkeypatch.setattr(governed_drive.robot_messages, "car_cmd", lambda *_: None)
+    port = object.__new__(governed_drive.GovernorPort)
+    port._heartbeat, port._status = Said("heartbeat", order), Said("status", order)
+    port._told, port._told_mono_s = None, 0.0
+    stop = (0.0, 0.0, Permit(Level.STOP, 0.0, 0.0, "STOP: as judged"))
+    monkeypatch.setattr(port, "command", lambda *_: stop, raising=False)
+    drive = object.__new__(governed_drive.GovernedDrive)
+    drive._car_cmd, drive._port, drive._ends = Said("command", order), port, False
+    drive.drive(0.19, 0.0)
+    assert order == ["command", "heartbeat", "status", "log"]

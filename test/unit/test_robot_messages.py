@@ -10,7 +10,7 @@ pytest.importorskip("duckietown_msgs.msg", reason="needs the built messages: ./r
 import rospy
 from duck_protection.msg import DuckVerdict
 from duckietown_msgs.msg import LanePose as LanePoseMsg
-from duckietown_msgs.msg import Twist2DStamped
+from duckietown_msgs.msg import Twist2DStamped, WheelsCmdStamped
 
 from duck_protection.lane_control import LanePose
 from duck_protection.nodes import robot_messages
@@ -88,3 +88,11 @@ def test_entes_stop_line_has_a_pose_instead_of_a_point() -> None:
 def test_zeros_for_the_wheels_are_zeros() -> None:
     msg = robot_messages.wheels_zero()
     assert (msg.vel_left, msg.vel_right) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "turns"), [(0.0, 0.0, False), (-0.0, 0.0, False), (0.1, 0.0, True), (0.0, -0.1, True),
+                                 (math.nan, 0.0, True), (0.0, math.nan, True), (math.inf, 0.0, True)],
+)  # fmt: skip
+def test_wheels_stand_only_when_both_are_told_zero(left: float, right: float, turns: bool) -> None:
+    assert robot_messages.turning(WheelsCmdStamped(vel_left=left, vel_right=right)) is turns
